@@ -1,0 +1,146 @@
+"""LinearSystem: A x = b with any matrix or operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from resolvent import arrays
+from resolvent.errors import ProblemError
+from resolvent.problems.base import Oracle, Problem
+from resolvent.problems.checks import require_shape
+from resolvent.typing import Array, Matrix
+
+__all__ = ["LinearSystem"]
+
+
+@dataclass(eq=False, repr=False)
+class LinearSystem(Problem):
+    """A x = b, A square.
+
+    The certificate is x, the residual norm2(b - A x), the scale norm2(b) (1 where b = 0). The cost axis counts
+    applications of A.
+
+    Parameters
+    ----------
+    A : array or sparse matrix (n, n), or anything with ``@``
+    b : array_like (n,)
+    spd : bool, optional
+        A is symmetric positive definite (semidefinite beside a `null_space`). Solvers that need this refuse a system
+        that does not say so.
+    grid : tuple of int, optional
+        The grid that x and b live on, in C order: ``x.reshape(grid)``.
+    null_space : array_like (n,) or (k, n), optional
+        Vectors that span the null space of a symmetric singular A. The part of b along it is removed where it is
+        rounding; where it is larger, no x solves the system, and runs on it end INFEASIBLE.
+    project : bool, optional
+        Replace b by its projection off the null space, however large the difference (pressure solves).
+    x0 : array_like (n,), optional
+        Default zero.
+    name : str, optional
+    dtype : optional
+        Default: the common floating type of A and b.
+
+    Raises
+    ------
+    ProblemError
+        A is not square, b does not fit, or entries of either are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from resolvent.problems import LinearSystem
+    >>> system = LinearSystem(np.diag([1.0, 2.0]), [1.0, 4.0], spd=True)
+    >>> system.residual(np.array([1.0, 2.0])), system.scale() > 4
+    (0.0, True)
+    """
+
+    A: Matrix
+    b: Any
+    _: KW_ONLY
+    spd: bool = False
+    grid: tuple[int, ...] | None = None
+    null_space: Any = None
+    project: bool = False
+    apply: Any = field(default=None, init=False)
+    _scale: float = field(default=1.0, init=False)
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.A, "__matmul__"):
+            raise ProblemError(f"A is a {type(self.A).__name__}, expected a matrix or an operator with @")
+        if self.dtype is None:
+            self.dtype = _common_dtype(self.A, self.b)
+        super().__post_init__()
+        self.b = arrays.cast(self.b if arrays.is_array(self.b) else np.asarray(self.b), self.dtype, "b")
+        if self.b.ndim != 1:
+            raise ProblemError(f"b has shape {tuple(self.b.shape)}, expected (n,)")
+        n = self.b.shape[0]
+        self._check_matrix(n)
+        if self.grid is not None and prod(self.grid) != n:
+            raise ProblemError(f"grid {self.grid} has {prod(self.grid)} cells, expected {n}, the length of b")
+        self._read_null_space(n)
+        if self.x0 is None:
+            self.x0 = self.b * 0
+        require_shape(self.x0, (n,), "x0")
+        self.apply = Oracle("apply", lambda v: self.A @ v, self.counts, shape=(n,), dtype=self.dtype)
+        self._scale = self.norm(self.b) or 1.0
+
+    def _check_matrix(self, n: int) -> None:
+        shape = getattr(self.A, "shape", (n, n))
+        if tuple(shape) != (n, n):
+            raise ProblemError(f"A has shape {tuple(shape)}, expected ({n}, {n}) to fit b")
+        if getattr(getattr(self.A, "dtype", None), "kind", "f") not in "fiub":
+            raise ProblemError(f"A has dtype {self.A.dtype}, expected real numbers")
+        entries = self.A.data if hasattr(self.A, "indptr") else self.A
+        if arrays.is_array(entries) and not arrays.is_finite(entries):
+            raise ProblemError("A contains nan or inf, expected finite numbers")
+
+    def _read_null_space(self, n: int) -> None:
+        if self.null_space is None:
+            return
+        vectors = np.atleast_2d(np.asarray(self.null_space, dtype=np.float64))
+        if vectors.shape[-1] != n or vectors.ndim != 2 or not np.isfinite(vectors).all():
+            raise ProblemError(f"null_space has shape {np.shape(self.null_space)}, expected finite ({n},) or (k, {n})")
+        self.null_space = np.ascontiguousarray(np.linalg.qr(vectors.T)[0].T).astype(self.dtype)
+        along, size = self.norm(self.null_space @ self.b), self.norm(self.b)
+        if along > np.sqrt(np.finfo(self.dtype).eps) * size and not self.project:
+            self.infeasible = (
+                f"no x solves the system: b has a part of norm {along:.3e} along the null space of A "
+                f"(norm of b {size:.3e}); project=True solves for the rest of b"
+            )
+        else:
+            self.b = self.remove_null_space(self.b)
+
+    def remove_null_space(self, v: Array) -> Array:
+        """Return v without its part along the null space; v itself where A is not singular. Cost: 4 k n flops."""
+        if self.null_space is None:
+            return v
+        along: Array = self.null_space.T @ (self.null_space @ v)
+        return v - along
+
+    def features(self) -> set[str]:
+        found = {"singular"} if self.null_space is not None else set()
+        return found if self.spd else found | {"indefinite"}
+
+    def residual(self, x: Array) -> float:
+        return self.norm(self.b - self.apply(x))
+
+    def scale(self, x: Array | None = None) -> float:
+        return self._scale
+
+    def evaluations(self, counts: Mapping[str, int]) -> float:
+        return float(counts.get("apply", 0))
+
+    def identity(self) -> str:
+        return f"{super().identity()} n={self.b.shape[0]}"
+
+
+def _common_dtype(A: Any, b: Any) -> Any:
+    """Return float32 where A and b are both at most that wide, else float64; other kinds are refused later."""
+    kinds = [getattr(v, "dtype", None) for v in (A, b)]
+    names = [str(kind).rpartition(".")[2] for kind in kinds if kind is not None]
+    return np.float32 if names and all(name == "float32" for name in names) else np.float64
