@@ -165,7 +165,7 @@ class NLP(Problem):
 
     def evaluations(self, counts: Mapping[str, int]) -> float:
         get = counts.get
-        return float(max(get("objective", 0), get("gradient", 0), get("constraint", 0), get("jacobian", 0)))
+        return max(get("objective", 0), get("gradient", 0), get("constraint", 0), get("jacobian", 0))
 
     # ---- values at a point
 

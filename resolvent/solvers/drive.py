@@ -83,7 +83,7 @@ def solve(
     """
     with interruptible() as interrupts:
         run = Run(problem, solver, start, resume, stop, rng, callback, interrupts)
-        while run.advance():
+        while run._advance():  # a nested solve sees our signal handler and needs no other mark
             pass
         return run.result
 
@@ -162,7 +162,7 @@ class Run:
         clock = perf_counter()
         self.state = self._begin(start, rng) if resume is None else self._go_on(resume)
         self._write_limits(clock)
-        self._look(self.state, first=True)
+        self._look(self.state)
 
     def _begin(self, start: Any, rng: RandomSource) -> State:
         x0, y0, previous = _unpack(self.problem, self.solver, start)
@@ -199,21 +199,25 @@ class Run:
 
     def advance(self) -> bool:
         """Take one step; return False where the run was over already."""
+        nesting.depth += 1
+        try:
+            return self._advance()
+        finally:
+            nesting.depth -= 1
+
+    def _advance(self) -> bool:
         if self.status:
             return False
         state = self.state
         before = state.iterations
-        nesting.depth += 1
         try:
             self.state = state = self.solver.step(self.problem, state)
             if state.iterations <= before and not state.status:
                 state.give_up(Status.STALLED, "the step did nothing: neither iterations nor status changed")
-            self._look(state)
+            self._look(state, self.callbacks)
         except BaseException as error:
             error.add_note(f"in {type(self.solver).__name__}, iteration {before + 1}")
             raise
-        finally:
-            nesting.depth -= 1
         return True
 
     def __iter__(self) -> Run:
@@ -228,25 +232,34 @@ class Run:
             raise StopIteration
         return self.state
 
-    def _look(self, state: State, first: bool = False) -> None:
-        """Write clock and history, ask the callbacks, and decide whether the run is over."""
+    def _look(self, state: State, callbacks: tuple[Callback, ...] = ()) -> None:
+        """Write clock and history, ask the callbacks, and decide whether the run is over.
+
+        Written for speed: nothing but cheap tests runs where the verdict would be RUNNING.
+        """
         problem, info = self.problem, state.run
         info.seconds = seconds = perf_counter() - self._clock
         info.evaluations = evaluations = problem.evaluations(problem.counts) + self._spent
         self._steps += 1
-        columns = state.record()
-        residual = state.residual
-        fault = self._fault(state, columns, self._steps & 15 == 0)
-        asked = bool(self.callbacks) and not (first or fault) and self._ask(state)
+        columns, residual, scale = state.record(), state.residual, state.scale
+        known = 0.0 if residual is None else residual
+        suspect = not isfinite(known + scale + sum(columns.values()) if columns else known + scale)
+        fault = self._fault(state, columns) if suspect or (residual is None and self._steps & 15 == 0) else ""
+        asked = False
+        if callbacks and not fault:
+            for callback in callbacks:
+                answer = callback(state)
+                if answer is not None:
+                    asked = _as_bool(answer) or asked
         if (
-            fault
+            (residual is not None and residual <= state.atol + state.rtol * scale)
+            or fault
             or asked
             or state.status
-            or (residual is not None and residual <= state.atol + state.rtol * state.scale)
-            or self._interrupts
+            or state.iterations >= state.limit
             or seconds >= self._seconds
             or evaluations >= self._evaluations
-            or state.iterations >= state.limit
+            or self._interrupts
             or self._shared
         ):
             self.status, self.message = self._verdict(state, fault, asked)
@@ -255,28 +268,16 @@ class Run:
         if self.status:
             self._end()
 
-    def _fault(self, state: State, columns: dict[str, float], look_at_x: bool) -> str:
+    def _fault(self, state: State, columns: dict[str, float]) -> str:
         """Return the name of what is not finite, or nothing."""
-        residual = state.residual
-        if residual is None:
-            if look_at_x and not arrays.is_finite(state.x):
+        if state.residual is None:
+            if not arrays.is_finite(state.x):
                 return "x"
-        elif not isfinite(residual):
+        elif not isfinite(state.residual):
             return "the residual"
         if not isfinite(state.scale):
             return "the scale"
-        if columns and not all(map(isfinite, columns.values())):
-            return next(name for name, value in columns.items() if not isfinite(value))
-        return ""
-
-    def _ask(self, state: State) -> bool:
-        asked = False
-        for callback in self.callbacks:
-            answer = callback(state)
-            if answer is not None and not isinstance(answer, bool | np.bool_):
-                raise OptionError(f"callback returned {answer!r}, expected None or a bool")
-            asked = asked or bool(answer)
-        return asked
+        return next((name for name, value in columns.items() if not isfinite(value)), "")
 
     def _verdict(self, state: State, fault: str, asked: bool) -> tuple[Status, str]:
         """Decide in this order: not finite, tolerance, the solver's word, callback, Ctrl-C, limits."""
@@ -406,3 +407,9 @@ def _callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callback
         if not callable(one):
             raise OptionError(f"callback is {one!r}, expected a function")
     return found
+
+
+def _as_bool(answer: Any) -> bool:
+    if not isinstance(answer, bool | np.bool_):
+        raise OptionError(f"callback returned {answer!r}, expected None or a bool")
+    return bool(answer)

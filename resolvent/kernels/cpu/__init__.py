@@ -1,0 +1,1 @@
+"""Kernels compiled by Numba. The only place that imports it."""

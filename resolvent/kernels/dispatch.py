@@ -1,0 +1,54 @@
+"""Which twin of a kernel runs: the one where its first array lives.
+
+``kernels.sketches.row_steps(A, ...)`` looks at A and calls ``kernels/cpu/sketches.py`` or ``kernels/gpu/sketches.py``,
+imported on first use. The look costs about a microsecond; a solver that calls a kernel often asks `twin` once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from resolvent import arrays
+from resolvent.errors import BackendError
+
+__all__ = ["Family", "twin"]
+
+
+def twin(family: str, name: str, place: str) -> Callable[..., Any]:
+    """Return the kernel `name` of the file `family` for arrays at `place`.
+
+    Raises
+    ------
+    BackendError
+        There is no such twin yet, or the library that it needs is missing.
+    """
+    if place == "gpu" and find_spec("cupy") is None:
+        raise BackendError("kernels on a GPU need CuPy: pip install 'resolvent[gpu]'")
+    home = f"resolvent.kernels.{place}.{family}"
+    kernel = getattr(import_module(home), name, None) if find_spec(home) is not None else None
+    if kernel is None:
+        raise BackendError(f"the kernel {family}.{name} has no twin for arrays on the {place}; move them to the cpu")
+    found: Callable[..., Any] = kernel
+    return found
+
+
+class Family:
+    """The kernels of one file, each dispatched at its call."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        reference = import_module(f"resolvent.kernels.reference.{self._name}")
+        if name not in reference.__all__:
+            raise AttributeError(f"resolvent.kernels.{self._name} has no kernel {name!r}")
+
+        def dispatched(first: Any, *rest: Any) -> Any:
+            return twin(self._name, name, arrays.place(first))(first, *rest)
+
+        dispatched.__name__, dispatched.__doc__ = name, getattr(reference, name).__doc__
+        setattr(self, name, dispatched)
+        return dispatched

@@ -1,0 +1,1 @@
+"""Kernels on a CUDA device, through CuPy. The only place, beside `resolvent.arrays`, that imports it."""
