@@ -123,8 +123,14 @@ class LinearSystem(Problem):
         return v - along
 
     def features(self) -> set[str]:
-        found = {"singular"} if self.null_space is not None else set()
-        return found if self.spd else found | {"indefinite"}
+        found = set()
+        if self.null_space is not None:
+            found.add("singular")
+        if not self.spd:
+            found.add("indefinite")
+        if not (arrays.is_array(self.A) or hasattr(self.A, "nnz")):
+            found.add("operator")
+        return found
 
     def residual(self, x: Array) -> float:
         return self.norm(self.b - self.apply(x))

@@ -2,5 +2,9 @@
 
 from resolvent.solvers.base import Solver, State
 from resolvent.solvers.linear.conjugate_gradient import ConjugateGradient
+from resolvent.solvers.linear.sketch_and_project import Sketch, SketchAndProject
+from resolvent.solvers.nlp.accuracy import Accuracy
+from resolvent.solvers.nlp.curvature import Curvature
+from resolvent.solvers.nlp.sketched_newton import SketchedNewton
 
-__all__ = ["ConjugateGradient", "Solver", "State"]
+__all__ = ["Accuracy", "ConjugateGradient", "Curvature", "Sketch", "SketchAndProject", "SketchedNewton", "Solver", "State"]

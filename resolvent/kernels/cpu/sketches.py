@@ -145,15 +145,21 @@ def gaussian_steps(A: Array, b: Array, z: Array, sketches: Array) -> None:
 @compiled
 def gaussian_steps_csr(data: Array, indices: Array, indptr: Array, b: Array, z: Array, sketches: Array) -> None:
     n, q = sketches.shape[1], sketches.shape[2]
-    W = np.empty((q, n), dtype=z.dtype)
+    W = np.empty((n, q), dtype=z.dtype)  # transposed: the q entries of a column of A S lie together
     for s in range(len(sketches)):
         S = sketches[s]
         W[:] = 0
-        for i in range(n):
-            for p in range(indptr[i], indptr[i + 1]):
-                for j in range(q):
-                    W[j, indices[p]] += S[i, j] * data[p]
-        _project(W, np.dot(S.T, b), z)
+        if q == 1:
+            w = W[:, 0]
+            for i in range(n):
+                for p in range(indptr[i], indptr[i + 1]):
+                    w[indices[p]] += S[i, 0] * data[p]
+        else:
+            for i in range(n):
+                for p in range(indptr[i], indptr[i + 1]):
+                    for j in range(q):
+                        W[indices[p], j] += S[i, j] * data[p]
+        _project(np.ascontiguousarray(W.T), np.dot(S.T, b), z)
 
 
 @compiled
