@@ -141,6 +141,9 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         eta_1 and eta_2 at the start.
     penalty_factor : float > 1
         nu, by which they move.
+    dual_regularisation : float >= 0
+        delta = dual_regularisation * min(1, norm2(grad L)) stands in the lower right block, against dependent rows of
+        G far from a solution; near one it vanishes fast enough for quadratic convergence.
     sketch_limit : int
         Most sketch steps in one Newton step.
 
@@ -174,6 +177,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
     penalty_constraint: float = 1.0
     penalty_gradient: float = 0.1
     penalty_factor: float = 1.5
+    dual_regularisation: float = 1e-2
     sketch_limit: int = 100_000
 
     def __post_init__(self) -> None:
@@ -201,6 +205,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
             equilibrate=0,
             accuracy=Paper(),
             curvature=Published(),
+            dual_regularisation=0.0,
             krylov=False,
             factor=False,
             feasibility=False,
@@ -304,10 +309,12 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         self, s: SketchedNewtonState, system: NewtonSystem, least_shift: float, level: float
     ) -> Ladder | None:
         """Return a ladder that reached the accuracy `level` without a sign of negative curvature."""
-        target = self.accuracy.target(level, system, norm2(system.b))
+        size = norm2(system.b)
+        target = self.accuracy.target(level, system, size)
+        usual = self.dual_regularisation * min(1.0, size)
         shift = max(least_shift, self.curvature.initial(system))
         while shift <= 1e20:
-            for dual_shift in (0.0, DUAL_SHIFT) if self.factor else (0.0,):
+            for dual_shift in (usual, usual + DUAL_SHIFT) if self.factor else (usual,):
                 system.regularise(shift, dual_shift)
                 ladder = self._ladder(s, system)
                 reached = ladder.reach(target)
