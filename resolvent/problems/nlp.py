@@ -227,7 +227,7 @@ class NLP(Problem):
         """Return norm2( [x - P(x - grad_x L); c - P(c + y)] ).
 
         Where y is missing, the multipliers are those of least squares over the components of x strictly between their
-        bounds, clipped to their signs.
+        bounds (up to rounding), clipped to their signs.
         """
         return self._residual(x, y, self.gradient(x))
 
@@ -269,12 +269,18 @@ class NLP(Problem):
         Cost: a dense least squares problem up to 1e5 entries of J, beyond it three solves with one sparse
         factorisation of order n + m.
         """
-        free = (x > self.lower) & (x < self.upper)
+        free = ~(self._at(x, self.lower) | self._at(x, self.upper))
         active = J if free.all() else J[:, free]
         y = least_squares_multipliers(g[free], active)
-        lowest = np.where(c <= self.constraint_lower, -np.inf, 0.0)
-        highest = np.where(c >= self.constraint_upper, np.inf, 0.0)
+        lowest = np.where((c <= self.constraint_lower) | self._at(c, self.constraint_lower), -np.inf, 0.0)
+        highest = np.where((c >= self.constraint_upper) | self._at(c, self.constraint_upper), np.inf, 0.0)
         return np.clip(y, lowest, highest).astype(self.dtype, copy=False)
+
+    def _at(self, values: Array, bound: Array) -> Array:
+        """Return where `values` equal a finite `bound` up to rounding."""
+        reach = 10 * np.sqrt(np.finfo(self.dtype).eps) * np.maximum(1.0, np.abs(bound))
+        with np.errstate(invalid="ignore"):
+            return np.isfinite(bound) & (np.abs(values - bound) <= reach)
 
     def bound_multipliers(self, x: Array, y: Array | None = None) -> Array:
         """Return z (n,) with grad_x L + z = 0 on active bounds: z >= 0 at an upper, <= 0 at a lower bound, else 0."""

@@ -57,7 +57,7 @@ def bt1() -> NLP:
 def bt2() -> NLP:
     """Return min (x1 - 1)^2 + (x1 - x2)^2 + (x2 - x3)^4 subject to x1 (1 + x2^2) + x3^4 = 8.2426407.
 
-    The right-hand side is 4 + 3 sqrt 2, rounded as in CUTEst. f* = 0.03256820025.
+    The right-hand side is 4 + 3 sqrt 2, rounded as in CUTEst. f* = 0.03256820039.
     """
     return nlp(
         "BT2",
@@ -104,7 +104,7 @@ def bt4() -> NLP:
 def bt5() -> NLP:
     """Return min 1000 - x1^2 - 2 x2^2 - x3^2 - x1 x2 - x1 x3 subject to |x|^2 = 25, 8 x1 + 14 x2 + 7 x3 = 56.
 
-    f* = 961.7151721.
+    f* = 952.1424945; the published value 961.7151721 is a local minimum with x >= 0, where runs from x0 end.
     """
     return nlp(
         "BT5",
@@ -131,7 +131,7 @@ def _sphere(normal: list[float], offset: float) -> Constraints:
 def bt6() -> NLP:
     """Return min (x1 - 1)^2 + (x1 - x2)^2 + (x3 - 1)^2 + (x4 - 1)^4 + (x5 - 1)^6.
 
-    Subject to x1^2 x4 + sin(x4 - x5) = 2 sqrt 2, x2 + x3^4 x2^2 = 8 + sqrt 2. f* = 0.2770449245. (HS77 differs in the
+    Subject to x1^2 x4 + sin(x4 - x5) = 2 sqrt 2, x2 + x3^4 x2^2 = 8 + sqrt 2. f* = 0.2770447888. (HS77 differs in the
     x4 in place of the second x2.)
     """
     return nlp(
@@ -164,7 +164,7 @@ def bt6() -> NLP:
 def bt7() -> NLP:
     """Return min 100 (x2 - x1^2)^2 + (x1 - 1)^2 subject to x1 x2 - x3^2 = 1, x2^2 - x4^2 + x1 = 0, x5^2 + x1 = 1/2.
 
-    f* = 306.4964 (x1 = -1/2 ... ) among several local minima.
+    f* = 306.5 at x* = (1/2, 2, 0, 3/sqrt 2, 0), with the signs of x4 free; a local minimum has f = 360.379767.
     """
     return nlp(
         "BT7",

@@ -123,7 +123,8 @@ def product(weight: float, factors: int, n: int) -> Objective:
     """Return weight x_1 x_2 ... x_factors, a function of n variables."""
 
     def rest(x: Array, *left_out: int) -> float:
-        return weight * prod(value for i, value in enumerate(x[:factors].tolist()) if i not in left_out)
+        values = x[:factors].tolist()
+        return weight * float(prod(value for i, value in enumerate(values) if i not in left_out))
 
     return Objective(
         lambda x: rest(x),

@@ -261,8 +261,9 @@ def _cubic(name: str, x0: list[float], f: Objective, targets: tuple[float, float
 def hs47() -> NLP:
     """Return min (x1 - x2)^2 + (x2 - x3)^3 + (x3 - x4)^4 + (x4 - x5)^4.
 
-    Subject to x1 + x2^2 + x3^3 = 3, x2 - x3^2 + x4 = 1, x1 x5 = 1. The known stationary point is (1, 1, 1, 1, 1) with
-    f = 0, where the Hessian of the Lagrangian is singular; f takes negative values elsewhere.
+    Subject to x1 + x2^2 + x3^3 = 3, x2 - x3^2 + x4 = 1, x1 x5 = 1. f* = -0.02671418269. The published value 0 is
+    that of the stationary point (1, 1, 1, 1, 1), where the Hessian of the Lagrangian is singular and f falls along a
+    curve of feasible points.
     """
     f = powers(-np.diff(np.eye(5), axis=0), exponents=[2, 3, 4, 4])
     return _cubic("HS47", [2.0, sqrt(2), -1.0, 2 - sqrt(2), 0.5], f, (3.0, 1.0, 1.0))

@@ -14,6 +14,7 @@ from math import factorial
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 
 from resolvent.problems.library.formulas import Constraints, constant, constraints, nlp
 from resolvent.problems.library.jets import Jet, compose, variables
@@ -65,7 +66,7 @@ def denschncne() -> NLP:
     """Return the equations x1^2 + x2^2 = 2, exp(x1 - 1) + x2^3 = 2: x* = (1, 1).
 
     Dennis and Schnabel, "Numerical methods for unconstrained optimization and nonlinear equations", Prentice-Hall,
-    1983, example 6.5.1.
+    1983, page 98.
     """
     return _equations(
         "DENSCHNCNE",
@@ -104,8 +105,9 @@ def trigon1ne(n: int = 10) -> NLP:
 def morebvne(n: int = 10) -> NLP:
     """Return the equations 2 x_i - x_{i-1} - x_{i+1} + h^2 (x_i + t_i + 1)^3 / 2 = 0, t_i = i h, h = 1 / (n + 1).
 
-    With x_0 = x_{n+1} = 0: second differences of the boundary value problem u'' = (u + t + 1)^3 / 2, u(0) = u(1) = 0.
-    Its solution is u(t) = 2 / (2 - t) - t - 1.
+    With x_0 = 0, i = 1, ..., n - 1: second differences of the boundary value problem u'' = (u + t + 1)^3 / 2. The last
+    equation should have x_{n+1} = 0. CUTEst writes 2 x_{n-1} for 2 x_n in it, and so does this problem, since its
+    results are to be compared with those of CUTEst: x_{n-1} + h^2 (x_n + t_n + 1)^3 / 2 = 0.
 
     J. J. More, B. S. Garbow, K. E. Hillstrom, "Testing unconstrained optimization software", ACM Transactions on
     Mathematical Software 7, 17-41, 1981, problem 28.
@@ -113,11 +115,12 @@ def morebvne(n: int = 10) -> NLP:
     Parameters
     ----------
     n : int
-        Number of variables and equations.
+        Number of variables and equations, at least 2.
     """
     h = 1 / (n + 1)
     t = h * np.arange(1, n + 1)
     differences = 2 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)
+    differences[-1] = np.eye(n)[-2]
     c = Constraints(
         lambda x: differences @ x + h**2 / 2 * (x + t + 1) ** 3,
         lambda x: differences + np.diag(1.5 * h**2 * (x + t + 1) ** 2),
@@ -182,8 +185,8 @@ def ba_l1() -> NLP:
     n, m = 3 + 9 * cameras, 2 * cameras
 
     def value(x: Array) -> Array:
-        u, v = _project(list(x[columns].T))
-        return (np.column_stack([u, v]) - _OBSERVED).ravel()
+        image = np.column_stack(_project(list(x[columns].T)))
+        return np.ravel(image - _OBSERVED)
 
     def jacobian(x: Array) -> Array:
         matrix = np.zeros((m, n))
@@ -239,8 +242,9 @@ def _stumpff(s: Array) -> Array:
     """Return c_0, ..., c_6 with c_m(s) = sum_k (-s)^k / (2 k + m)!: by recurrence downwards for s < 1, else upwards."""
     angle = np.sqrt(np.maximum(s, 1.0))
     up = [np.cos(angle), np.sin(angle) / angle]
-    down = [sum((-np.minimum(s, 1.0)) ** k / factorial(2 * k + m) for k in range(9)) for m in (6, 5)]
+    low = np.minimum(s, 1.0)
+    down = [polyval(-low, [1 / factorial(2 * k + m) for k in range(9)]) for m in (6, 5)]
     for m in range(5):
         up.append((1 / factorial(m) - up[m]) / angle**2)
-        down.append(1 / factorial(4 - m) - s * down[m])
+        down.append(1 / factorial(4 - m) - low * down[m])
     return np.where(s < 1.0, down[::-1], up)
