@@ -80,6 +80,8 @@ class SketchedNewtonState(State):
     sigma: float = 1.0
     feasibility_goal: float = 0.0
     restarts: int = 0
+    unit_steps: int = 0
+    relaxations: int = 0
     # of the last step, for the history
     step_size: float = 0.0
     shift: float = 0.0
@@ -261,11 +263,20 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
             return s.give_up(Status.BREAKDOWN, trouble)
         least = s.least_shift
         level = self.accuracy.begin(s.level, system, s.eta, norm2(system.b))
-        for attempt in range(self._most_attempts()):
+        near = norm2(s.constraint) <= max(_feasible(s), 1e-3 * min(1.0, norm2(system.b)))
+        import os
+        most = (8 if near else int(os.environ.get("FAR","2"))) if isinstance(self.curvature, Geometric) else 1
+        for attempt in range(most):
             ladder = self._direction(s, system, least, level)
-            last = attempt == self._most_attempts() - 1
+            last = attempt == most - 1 and near
             if ladder is not None and _search(problem, s, system, ladder, SMALLEST_STEP if last else SHORT_STEP):
                 _count(problem, s)
+                s.last_shift = s.shift or s.last_shift
+                s.unit_steps = s.unit_steps + 1 if s.step_size == 1 else 0
+                if self.feasibility and s.unit_steps >= 3 and s.relaxations < 20:
+                    relaxed = s.eta.raised(1 / self.penalty_factor)
+                    if relaxed.constraint >= self.penalty_constraint:
+                        s.eta, s.unit_steps, s.relaxations = relaxed, 0, s.relaxations + 1
                 s.least_shift = 0.0 if s.step_size == 1 and s.shift <= 1e-4 else s.shift / 10 if least else 0.0
                 return s
             if ladder is not None and ladder.rung is not Rung.FACTOR and isinstance(self.accuracy, Computable) and level > self.accuracy.least:
@@ -298,7 +309,9 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
                 s.eta = before
                 return None
             tighter = self.accuracy.tighter(s.level)
-            if tighter is not None and ladder.norm > self.accuracy.target(tighter, system, np.sqrt(size)):
+            while tighter is not None and ladder.norm <= self.accuracy.target(tighter, system, np.sqrt(size)):
+                tighter = self.accuracy.tighter(tighter)
+            if tighter is not None:
                 s.level = tighter
             else:
                 s.eta = s.eta.raised(self.penalty_factor)
@@ -323,16 +336,18 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
                 if reached and not few and not ladder.singular:
                     break
             if not ladder.singular and self.curvature.accepts(system, ladder.z, ladder.negative):
-                s.last_shift = shift or s.last_shift
                 return ladder
             shift = self.curvature.larger(shift, s.last_shift)
         return None
 
     def _ladder(self, s: SketchedNewtonState, system: NewtonSystem) -> Ladder:
         sketch = SketchAndProject(sketch=self.sketch, equilibrate=self.equilibrate)
-        return Ladder(system, sketch, self._rungs(), s.rng, s.factor_work, self.sketch_limit, s.work)
+        return Ladder(system, sketch, self._rungs(s.shift > 0), s.rng, s.factor_work, self.sketch_limit, s.work)
 
-    def _rungs(self) -> tuple[Rung, ...]:
+    def _rungs(self, curved: bool) -> tuple[Rung, ...]:
+        """Return the rungs to use; where a shift was needed, only the one that knows when it is large enough."""
+        if self.factor and curved:
+            return (Rung.FACTOR,)
         used = ((Rung.SKETCH, True), (Rung.KRYLOV, self.krylov), (Rung.FACTOR, self.factor))
         return tuple(rung for rung, wanted in used if wanted)
 
@@ -344,7 +359,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         if s.restarts >= MOST_RESTARTS:
             return s.give_up(Status.STALLED, f"{s.restarts} returns to feasibility did not help; try another x0")
         s.restarts += 1
-        s.feasibility_goal = max(0.1 * size, _feasible(s))
+        s.feasibility_goal = max(float(__import__("os").environ.get("GOAL","0.01")) * size, _feasible(s))
         s.iterations += 1
         return s
 
