@@ -1,12 +1,15 @@
-"""A step towards feasibility: Levenberg-Marquardt on norm2(c(x))^2 / 2.
+"""A step towards feasibility: regularised Newton on norm2(c(x))^2 / 2.
 
-::
+With S = sum_i c_i Hess c_i where the problem gives it and the model is convex, and S = 0 (Levenberg-Marquardt) else::
 
-    min over dx of norm2(c + G dx)^2 + mu norm2(dx)^2:      [ mu I   G^T ] [ dx ]   [  0 ]
-                                                            [ G     -I   ] [ w  ] = [ -c ]
+    min over dx of norm2(c + G dx)^2 + dx^T S dx + mu norm2(dx)^2:
 
-defined for any rank of G and any m, n. mu = sigma norm2(c), so that convergence is quadratic where norm2(c) grows like
-the distance to the feasible set, and sigma follows the ratio of the actual to the predicted decrease.
+        [ S + mu I   G^T ] [ dx ]   [  0 ]
+        [ G          -I  ] [ w  ] = [ -c ]
+
+defined for any rank of G and any m, n. mu = sigma norm2(c), so that convergence to feasible points is quadratic where
+norm2(c) grows like the distance to them, and sigma follows the ratio of the actual to the predicted decrease. With S
+convergence is quadratic to infeasible stationary points too, where Levenberg-Marquardt crawls.
 
 A point is a stationary point of the infeasibility when c has next to no part in the range of G: then no step in any
 direction makes it smaller to first order, and the program is (locally) infeasible.
@@ -21,10 +24,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from resolvent.arrays import norm2
 from resolvent.problems.nlp import NLP, Evaluation
 from resolvent.solvers.linear.symmetric_factor import factorise
+from resolvent.solvers.nlp.hessian import as_matrix
 from resolvent.solvers.nlp.newton_system import NewtonSystem
 from resolvent.typing import Array
 
@@ -45,42 +50,54 @@ class FeasibilityStep:
 
 
 def feasibility_step(problem: NLP, x: Array, c: Array, G: Any, sigma: float) -> FeasibilityStep:
-    """Take one step. Work: one factorisation of order n + m, and one evaluation, per trial."""
-    n, size = problem.n, norm2(c)
-    rhs = np.concatenate([np.zeros(n, c.dtype), -c])
-    identity = _identity(n, G, c.dtype)
-    system = NewtonSystem(0 * identity, G, rhs)
+    """Take one step. Work: one Hessian; one factorisation of order n + m and one evaluation per trial."""
+    size, slope = norm2(c), norm2(G.T @ c)
+    eps = float(np.finfo(x.dtype).eps)
+    rhs = np.concatenate([np.zeros(problem.n, c.dtype), -c])
+    S = _curvature(problem, x, c, G)
+    system = NewtonSystem(S, G, rhs)
     for trial in range(1, TRIALS + 1):
-        system.regularise(sigma * size, 1.0)
-        assert system.matrix is not None
-        factor = factorise(system.matrix)
-        z = factor.solve(rhs)
-        z = z - factor.solve(system.residual(z))
-        dx = z[:n]
-        if not np.isfinite(dx).all() or norm2(dx) <= np.finfo(x.dtype).eps * (1 + norm2(x)):
-            if np.isfinite(dx).all():
+        dx, negative = _solve(system, sigma * size)
+        if negative != problem.m and system.H is S:
+            system = NewtonSystem(0 * S, G, rhs)
+            dx, negative = _solve(system, sigma * size)
+        if np.isfinite(dx).all():
+            if norm2(dx) <= eps * norm2(x):
                 break
-            sigma *= 10
-            continue
-        there = x + dx
-        values = problem.at(there)
-        predicted = size**2 - norm2(c + G @ dx) ** 2
-        ratio = 0.0
-        if values.jacobian is not None and values.gradient is not None:
-            ratio = (size**2 - norm2(values.constraint - problem.constraint_lower) ** 2) / max(predicted, 1e-300)
-        if ratio >= 1e-4:
-            sigma = sigma / 5 if ratio > 0.75 else sigma * 2 if ratio < 0.25 else sigma
-            return FeasibilityStep(there, values, max(sigma, SMALLEST_SIGMA), trial)
+            values = problem.at(x + dx)
+            if values.jacobian is not None and values.gradient is not None:
+                there = values.constraint - problem.constraint_lower
+                change = size**2 - norm2(there) ** 2
+                predicted = size**2 - norm2(c + G @ dx) ** 2 - float(dx @ (system.H @ dx))
+                ratio = change / max(predicted, 1e-300)
+                # where the change drowns in rounding, the slope has to tell
+                flat = abs(change) <= 1e3 * eps * size**2 and norm2(values.jacobian.T @ there) < slope
+                if ratio >= 1e-4 or flat:
+                    sigma = sigma / 5 if ratio > 0.75 or flat else sigma * 2 if ratio < 0.25 else sigma
+                    return FeasibilityStep(x + dx, values, max(sigma, SMALLEST_SIGMA), trial)
         sigma *= 4
     return FeasibilityStep(None, None, sigma, trial)
 
 
-def _identity(n: int, G: Any, dtype: Any) -> Any:
-    if hasattr(G, "indptr"):
-        import scipy.sparse as sp
+def _solve(system: NewtonSystem, mu: float) -> tuple[Array, int | None]:
+    system.regularise(mu, 1.0)
+    assert system.matrix is not None
+    factor = factorise(system.matrix)
+    with np.errstate(all="ignore"):
+        z = factor.solve(system.b)
+        z = z - factor.solve(system.residual(z))
+    return z[: system.n], factor.negative
 
-        return sp.csr_array(sp.identity(n, dtype=dtype, format="csr"))
-    return np.eye(n, dtype=dtype)
+
+def _curvature(problem: NLP, x: Array, c: Array, G: Any) -> Any:
+    """Return S = sum_i c_i Hess c_i, zero where the problem gives no matrix."""
+    if problem.lagrangian_hessian is not None:
+        S = as_matrix(problem.lagrangian_hessian(x, c, 0.0))
+        if np.isfinite(S.data if sp.issparse(S) else S).all():
+            return S
+    if sp.issparse(G):
+        return sp.csr_array((problem.n, problem.n), dtype=c.dtype)
+    return np.zeros((problem.n, problem.n), c.dtype)
 
 
 def is_stationary(c: Array, G: Any) -> bool:
@@ -88,17 +105,13 @@ def is_stationary(c: Array, G: Any) -> bool:
 
     Where c -> 0 at a singular Jacobian, G^T c -> 0 too, but c stays in the range of G: that is not stationary.
     """
-    size = norm2(c)
-    if size == 0:
-        return False
-    slope = G.T @ c
-    if norm2(slope) <= 1e-14 * size * min(1.0, size):
-        return True
-    if norm2(slope) > 1e-6 * max(1.0, size):
+    size, slope = norm2(c), norm2(G.T @ c)
+    if size == 0 or slope > 1e-7 * max(1.0, size):
         return False
     dense = G.toarray() if hasattr(G, "toarray") else G
-    if dense.size <= 250_000:
-        u, s, _ = np.linalg.svd(dense, full_matrices=False)
-        kept = s > 1e-12 * s.max(initial=0)
-        return float(norm2(u[:, kept].T @ c)) <= 1e-6 * size
-    return norm2(slope) <= 1e-8 * size * min(1.0, size)
+    if slope <= 1e-12 * size * min(1.0, size):
+        return True
+    if dense.size > 250_000:
+        return slope <= 1e-9 * size * min(1.0, size)
+    u, s, _ = np.linalg.svd(dense, full_matrices=False)
+    return norm2(u[:, s > 1e-12 * s.max(initial=0)].T @ c) <= 1e-6 * size

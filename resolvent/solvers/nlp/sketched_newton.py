@@ -137,8 +137,9 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         How H is shifted, default ``Curvature.geometric()``.
     krylov, factor : bool
         Whether the second and the third rung may be used.
-    feasibility : bool
-        Whether steps towards feasibility may be taken where no descent direction exists.
+    safeguards : bool
+        Steps towards feasibility where no descent direction exists; multipliers of least squares where they are better
+        than those given at the start; penalties that fall again after unit steps.
     penalty_constraint, penalty_gradient : float > 0
         eta_1 and eta_2 at the start.
     penalty_factor : float > 1
@@ -175,7 +176,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
     curvature: Curvature = Geometric()
     krylov: bool = True
     factor: bool = True
-    feasibility: bool = True
+    safeguards: bool = True
     penalty_constraint: float = 1.0
     penalty_gradient: float = 0.1
     penalty_factor: float = 1.5
@@ -210,7 +211,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
             dual_regularisation=0.0,
             krylov=False,
             factor=False,
-            feasibility=False,
+            safeguards=False,
         )
 
     # ---- the state machine
@@ -230,11 +231,15 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         values = problem.at(x0)
         G = as_matrix(values.jacobian)
         assert values.gradient is not None
-        if y0 is None:
-            y0 = least_squares_multipliers(values.gradient, G).astype(problem.dtype, copy=False)
+        y = y0
+        if y is None or self.safeguards:
+            fitted = _multipliers(values.gradient, G)
+            sizes = [norm2(values.gradient + G.T @ v) for v in (fitted, fitted if y is None else y)]
+            y = fitted if sizes[0] <= sizes[1] else y
+        assert y is not None
         state = SketchedNewtonState(
             x=x0,
-            y=y0,
+            y=y,
             objective=values.objective,
             gradient=values.gradient,
             constraint=values.constraint - problem.constraint_lower,
@@ -248,7 +253,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
     def step(self, problem: NLP, state: SketchedNewtonState) -> SketchedNewtonState:
         s = state
         s.work = Work()
-        if self.feasibility and problem.m > problem.n and norm2(s.constraint) > _feasible(s):
+        if self.safeguards and problem.m > problem.n and norm2(s.constraint) > _feasible(s):
             s.feasibility_goal = _feasible(s)
         if s.feasibility_goal > 0:
             return _approach(problem, self, s)
@@ -272,8 +277,10 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
             if ladder is not None and _search(problem, s, system, ladder, SMALLEST_STEP if last else SHORT_STEP):
                 _count(problem, s)
                 s.last_shift = s.shift or s.last_shift
+                if self.safeguards:
+                    _better_multipliers(problem, s)
                 s.unit_steps = s.unit_steps + 1 if s.step_size == 1 else 0
-                if self.feasibility and s.unit_steps >= 3 and s.relaxations < 20:
+                if self.safeguards and s.unit_steps >= 3 and s.relaxations < 20:
                     relaxed = s.eta.raised(1 / self.penalty_factor)
                     if relaxed.constraint >= self.penalty_constraint:
                         s.eta, s.unit_steps, s.relaxations = relaxed, 0, s.relaxations + 1
@@ -304,7 +311,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
             if along.at(s.eta) <= -0.5 * s.eta.gradient * size:
                 return ladder
             if s.eta.extreme:
-                if not self.feasibility:
+                if not self.safeguards:
                     return ladder
                 s.eta = before
                 return None
@@ -354,7 +361,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
     def _without_descent(self, s: SketchedNewtonState) -> SketchedNewtonState:
         """Turn to feasibility, or say why not."""
         size = norm2(s.constraint)
-        if not self.feasibility or size <= _feasible(s):
+        if not self.safeguards or size <= _feasible(s):
             return s.give_up(Status.STALLED, "no direction of descent of the merit function leads on")
         if s.restarts >= MOST_RESTARTS:
             return s.give_up(Status.STALLED, f"{s.restarts} returns to feasibility did not help; try another x0")
@@ -405,17 +412,26 @@ def _approach(problem: NLP, solver: SketchedNewton, s: SketchedNewtonState) -> S
     problem.counts["inner.factorisation"] += step.factorisations
     s.sigma = step.sigma
     if step.x is None or step.values is None:
+        if _slopeless(s, size, 1e-7):
+            return _infeasible(s, size)
         return s.give_up(Status.STALLED, f"norm2(c) = {size:.3e} cannot be made smaller from here; try another x0")
     G, c = as_matrix(step.values.jacobian), step.values.constraint - problem.constraint_lower
     y = s.y
     if norm2(c) <= s.feasibility_goal:
         assert step.values.gradient is not None
-        y = least_squares_multipliers(step.values.gradient, G).astype(problem.dtype, copy=False)
+        y = _multipliers(step.values.gradient, G)
         s.feasibility_goal = 0.0
         s.eta = Penalties(solver.penalty_constraint, solver.penalty_gradient)
     _move(problem, s, step.x, y, step.values, G, c)
     s.step_size, s.shift, s.rung = 1.0, 0.0, Rung.FEASIBILITY
+    if _slopeless(s, norm2(c), 1e-7 if size - norm2(c) <= 1e-10 * size else 1e-9):
+        return _infeasible(s, norm2(c))
     return s
+
+
+def _slopeless(s: SketchedNewtonState, size: float, slope: float) -> bool:
+    """Whether norm2(c) = size is not small but its slope is."""
+    return size > 1e3 * s.tolerance and norm2(s.jacobian.T @ s.constraint) <= slope * max(1.0, size)
 
 
 def _infeasible(s: SketchedNewtonState, size: float) -> SketchedNewtonState:
@@ -453,6 +469,21 @@ def _count(problem: NLP, s: SketchedNewtonState) -> None:
     for name, n in (("sketch", work.sketch_steps), ("product", work.products), ("factorisation", work.factorisations)):
         if n:
             counts[f"inner.{name}"] += n
+
+
+def _better_multipliers(problem: NLP, s: SketchedNewtonState) -> None:
+    """Take the multipliers of least squares where the merit function is smaller with them: a step in y alone."""
+    y = _multipliers(s.gradient, s.jacobian)
+    now = merit(s.objective, s.constraint, s.y, s.lagrangian_gradient(), s.eta)
+    then = merit(s.objective, s.constraint, y, s.gradient + s.jacobian.T @ y, s.eta)
+    if then < now and norm2(s.gradient + s.jacobian.T @ y) < norm2(s.lagrangian_gradient()):
+        s.y = y
+        _measure(problem, s)
+
+
+def _multipliers(gradient: Array, G: Any) -> Array:
+    """Return multipliers of least squares that nearly dependent rows of G do not blow up."""
+    return least_squares_multipliers(gradient, G, cutoff=1e-5).astype(gradient.dtype, copy=False)
 
 
 def _finite(H: Any) -> bool:
