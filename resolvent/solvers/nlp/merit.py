@@ -45,6 +45,15 @@ class Penalties:
         """Return (factor^2 eta_1, eta_2 / factor)."""
         return Penalties(self.constraint * factor**2, self.gradient / factor)
 
+    def moved(self, along: Slope, factor: float) -> Penalties:
+        """Return penalties of which only the one that stands in the way of descent has moved.
+
+        M' = a + eta_1 b_1 + eta_2 b_2: while a + eta_1 b_1 < 0 a smaller eta_2 helps, else a larger eta_1.
+        """
+        if along.lagrangian + self.constraint * along.constraint < 0:
+            return Penalties(self.constraint, self.gradient / factor)
+        return Penalties(self.constraint * factor**2, self.gradient)
+
     @property
     def extreme(self) -> bool:
         """Whether they are beyond use: eta_1 > 1e8 or eta_2 < 1e-8 (the safeguard of the authors' code)."""

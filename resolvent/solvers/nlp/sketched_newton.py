@@ -81,6 +81,7 @@ class SketchedNewtonState(State):
     feasibility_goal: float = 0.0
     restarts: int = 0
     unit_steps: int = 0
+    best: float = np.inf
     relaxations: int = 0
     # of the last step, for the history
     step_size: float = 0.0
@@ -274,7 +275,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         for attempt in range(most):
             ladder = self._direction(s, system, least, level)
             last = attempt == most - 1 and near
-            if ladder is not None and _search(problem, s, system, ladder, SMALLEST_STEP if last else SHORT_STEP):
+            if ladder is not None and _search(problem, s, system, ladder, SMALLEST_STEP if last else SHORT_STEP, self.safeguards):
                 _count(problem, s)
                 s.last_shift = s.shift or s.last_shift
                 if self.safeguards:
@@ -282,8 +283,11 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
                 s.unit_steps = s.unit_steps + 1 if s.step_size == 1 else 0
                 if self.safeguards and s.unit_steps >= 3 and s.relaxations < 20:
                     relaxed = s.eta.raised(1 / self.penalty_factor)
-                    if relaxed.constraint >= self.penalty_constraint:
-                        s.eta, s.unit_steps, s.relaxations = relaxed, 0, s.relaxations + 1
+                    s.eta = Penalties(
+                        max(relaxed.constraint, min(self.penalty_constraint, s.eta.constraint)),
+                        min(relaxed.gradient, max(self.penalty_gradient, s.eta.gradient)),
+                    )
+                    s.unit_steps, s.relaxations = 0, s.relaxations + 1
                 s.least_shift = 0.0 if s.step_size == 1 and s.shift <= 1e-4 else s.shift / 10 if least else 0.0
                 return s
             if ladder is not None and ladder.rung is not Rung.FACTOR and isinstance(self.accuracy, Computable) and level > self.accuracy.least:
@@ -311,17 +315,17 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
             if along.at(s.eta) <= -0.5 * s.eta.gradient * size:
                 return ladder
             if s.eta.extreme:
-                if not self.safeguards:
-                    return ladder
-                s.eta = before
-                return None
+                if self.safeguards:
+                    s.eta = before
+                return ladder
             tighter = self.accuracy.tighter(s.level)
             while tighter is not None and ladder.norm <= self.accuracy.target(tighter, system, np.sqrt(size)):
                 tighter = self.accuracy.tighter(tighter)
             if tighter is not None:
                 s.level = tighter
             else:
-                s.eta = s.eta.raised(self.penalty_factor)
+                factor = self.penalty_factor
+                s.eta = s.eta.moved(along, factor) if self.safeguards else s.eta.raised(factor)
                 s.level = self.accuracy.after_raise(s.level, system, s.eta)
             ladder.reach(self.accuracy.target(s.level, system, np.sqrt(size)))
 
@@ -375,12 +379,14 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
 
 
 def _search(
-    problem: NLP, s: SketchedNewtonState, system: NewtonSystem, ladder: Ladder, smallest_step: float
+    problem: NLP, s: SketchedNewtonState, system: NewtonSystem, ladder: Ladder, smallest_step: float, local: bool
 ) -> bool:
     """Backtrack along z; write the new point into the state and return True, or return False."""
     n, eta = problem.n, s.eta
     dx, dy = ladder.z[:n], ladder.z[n:]
     descent = slope(system, ladder.z, ladder.r).at(eta)
+    if descent >= 0:
+        smallest_step = 1.0
     gradient = s.lagrangian_gradient()
     now, size = merit(s.objective, s.constraint, s.y, gradient, eta), norm2(system.b)
     rounding = 10 * float(np.finfo(problem.dtype).eps) * max(abs(now), abs(s.objective))
@@ -392,10 +398,14 @@ def _search(
             G, c = as_matrix(values.jacobian), values.constraint - problem.constraint_lower
             slope_there = values.gradient + G.T @ y
             there = merit(values.objective, c, y, slope_there, eta)
-            better = there <= now + alpha * BETA * descent
+            size_there = float(np.hypot(norm2(slope_there), norm2(c)))
+            better = descent < 0 and there <= now + alpha * BETA * descent
             if not better and abs(alpha * descent) <= rounding:
-                better = there <= now + rounding and np.hypot(norm2(slope_there), norm2(c)) < size
+                better = there <= now + rounding and size_there < size
+            if local and alpha == 1 and size <= 1e-2 * s.scale and size_there <= 0.5 * s.best:
+                better = True
             if better and np.isfinite(slope_there).all():
+                s.best = min(s.best, size_there)
                 _move(problem, s, x, y, values, G, c)
                 s.step_size, s.rung = alpha, ladder.rung
                 return True
