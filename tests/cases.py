@@ -1,0 +1,142 @@
+"""One line per solver: what the contract tests run.
+
+A new solver adds its line to `CASES`; every test in ``tests/contracts`` then runs on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from resolvent.problems import LinearSystem
+from resolvent.problems.base import Problem
+from resolvent.problems.library import hs
+from resolvent.solvers import ConjugateGradient, Sketch, SketchAndProject, SketchedNewton
+from resolvent.solvers.base import Solver
+from resolvent.solvers.stop import Stop
+from tests.toys.composite import CoordinateDescent, lasso
+from tests.toys.evolution import Heun, relaxation
+from tests.toys.inclusion import Halpern, game
+from tests.toys.preconditioners import Jacobi, TwoGrid
+from tests.toys.random_search import RandomSearch, valley
+from tests.toys.training import Training, sines
+from tests.toys.truncated_newton import TruncatedNewton, quartic
+
+__all__ = ["CASES", "Case"]
+
+TIGHT = Stop(rtol=1e-8)
+SLOW = Stop(rtol=1e-3)  # for methods that gain few digits
+NONE = Stop()  # for methods without a residual, which end by themselves
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A solver with a problem that it solves.
+
+    Attributes
+    ----------
+    solver : Solver
+    problem : callable
+        Makes a fresh problem.
+    stop : Stop
+        The tolerance that it reaches, for methods with a residual.
+    most : int
+        Largest number of iterations that this may take.
+    functions : tuple of str
+        The functions of the user; "apply" stands for the matrix of a LinearSystem.
+    changed : callable, optional
+        Makes a nearby problem.
+    unique : bool
+        The answer does not depend on the start.
+    random : bool
+        The answer depends on the seed.
+    batch : str
+        The option that says how many iterations one step of the driver takes.
+    float32 : callable, optional
+        Makes the problem in float32.
+    portable : callable, optional
+        `portable(xp)` makes the problem with arrays of the namespace xp.
+    """
+
+    name: str
+    solver: Solver[Any, Any]
+    problem: Callable[[], Problem]
+    stop: Stop = TIGHT
+    most: int
+    functions: tuple[str, ...] = ()
+    changed: Callable[[], Problem] | None = None
+    unique: bool = True
+    random: bool = False
+    batch: str = ""
+    float32: Callable[[], Problem] | None = None
+    portable: Callable[[Any], Problem] | None = None
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def grid(shift: float = 0.0, k: int = 8, dtype: Any = np.float64) -> LinearSystem:
+    """Return -Laplace u + (shift + i / k^2) u = sin(i) in cell i of a k x k grid, A sparse."""
+    axis = sp.diags_array([-np.ones(k - 1), np.full(k, 2.0), -np.ones(k - 1)], offsets=[-1, 0, 1])
+    i = np.arange(k * k)
+    A = sp.csr_array(sp.kronsum(axis, axis) + sp.diags_array(shift + i / k**2)).astype(dtype)
+    return LinearSystem(A, np.sin(i).astype(dtype), spd=True, grid=(k, k), name="grid")
+
+
+def dense_grid(xp: Any) -> LinearSystem:
+    """Return `grid` with dense arrays of the namespace xp."""
+    system = grid()
+    return LinearSystem(xp.asarray(system.A.toarray()), xp.asarray(system.b), spd=True, name="dense grid")
+
+
+def near_identity(scale: float = 1.0, dtype: Any = np.float64, sparse: bool = False) -> LinearSystem:
+    """Return an unsymmetric system of order 20 with a condition number of about 3."""
+    rng = np.random.default_rng(1)
+    A = (2 * np.eye(20) + 0.3 * rng.standard_normal((20, 20)) * (rng.random((20, 20)) < 0.3)).astype(dtype)
+    return LinearSystem(sp.csr_array(A) if sparse else A, scale * np.cos(np.arange(20)).astype(dtype), name="near I")
+
+
+def shifted(problem: Callable[[], Any], by: float = 0.01) -> Callable[[], Problem]:
+    """Return a factory of the same NLP with other right-hand sides."""
+
+    def make() -> Problem:
+        nlp = problem()
+        return nlp.replace(constraint_lower=nlp.constraint_lower + by, constraint_upper=nlp.constraint_upper + by)
+
+    return make
+
+
+def single(problem: Callable[[], Any]) -> Callable[[], Problem]:
+    """Return a factory of the same problem in float32."""
+    return lambda: problem().replace(dtype=np.float32)
+
+
+F32 = np.float32
+NLP_FUNCTIONS = ("objective", "gradient", "constraint", "jacobian", "lagrangian_hessian")
+
+# fmt: off
+CASES = [
+    Case(name="cg", solver=ConjugateGradient(), problem=grid, most=40, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32), portable=dense_grid),  # noqa: E501
+    Case(name="cg-jacobi", solver=ConjugateGradient(preconditioner=Jacobi()), problem=grid, most=40, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32), portable=dense_grid),  # noqa: E501
+    Case(name="cg-twogrid", solver=ConjugateGradient(preconditioner=TwoGrid()), problem=grid, most=30, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32)),  # noqa: E501
+    Case(name="kaczmarz", solver=SketchAndProject(), problem=near_identity, most=5000, changed=lambda: near_identity(2.0), random=True, float32=lambda: near_identity(dtype=F32)),  # noqa: E501
+    Case(name="kaczmarz-csr", solver=SketchAndProject(), problem=lambda: near_identity(sparse=True), most=5000, changed=lambda: near_identity(2.0, sparse=True), random=True, float32=lambda: near_identity(dtype=F32, sparse=True)),  # noqa: E501
+    Case(name="block-rows", solver=SketchAndProject(sketch=Sketch.block_rows(4)), problem=near_identity, most=500, changed=lambda: near_identity(2.0), random=True, float32=lambda: near_identity(dtype=F32)),  # noqa: E501
+    Case(name="gaussian", solver=SketchAndProject(sketch=Sketch.gaussian(2)), problem=near_identity, most=3000, changed=lambda: near_identity(2.0), random=True, float32=lambda: near_identity(dtype=F32)),  # noqa: E501
+    Case(name="count", solver=SketchAndProject(sketch=Sketch.count(4)), problem=lambda: near_identity(sparse=True), most=1000, changed=lambda: near_identity(2.0, sparse=True), random=True, float32=lambda: near_identity(dtype=F32, sparse=True)),  # noqa: E501
+    Case(name="newton-hs7", solver=SketchedNewton(), problem=hs.hs7, most=30, functions=NLP_FUNCTIONS, changed=shifted(hs.hs7), float32=single(hs.hs7)),  # noqa: E501
+    Case(name="newton-hs77", solver=SketchedNewton(), problem=hs.hs77, most=30, functions=NLP_FUNCTIONS, changed=shifted(hs.hs77), float32=single(hs.hs77)),  # noqa: E501
+    Case(name="newton-sketches", solver=SketchedNewton(krylov=False, factor=False), problem=hs.hs77, most=30, functions=NLP_FUNCTIONS, changed=shifted(hs.hs77), random=True, float32=single(hs.hs77)),  # noqa: E501
+    Case(name="newton-published", solver=SketchedNewton.published(), problem=hs.hs78, stop=Stop(rtol=1e-6), most=6, functions=NLP_FUNCTIONS, changed=shifted(hs.hs78), random=True),  # noqa: E501
+    Case(name="composite", solver=CoordinateDescent(), problem=lasso, most=100, changed=lambda: lasso(0.25), batch="batch"),  # noqa: E501
+    Case(name="inclusion", solver=Halpern(), problem=game, stop=SLOW, most=20_000, functions=("components", "resolvent"), changed=lambda: game(0.02), random=True, float32=lambda: game(dtype=F32)),  # noqa: E501
+    Case(name="evolution", solver=Heun(), problem=relaxation, stop=NONE, most=30, functions=("collision",), float32=lambda: relaxation(dtype=F32)),  # noqa: E501
+    Case(name="training", solver=Training(), problem=sines, stop=NONE, most=25, unique=False, random=True, batch="batch"),  # noqa: E501
+    Case(name="search", solver=RandomSearch(), problem=valley, stop=NONE, most=400, functions=("objective",), unique=False, random=True, batch="batch", float32=lambda: valley(dtype=F32)),  # noqa: E501
+    Case(name="nested", solver=TruncatedNewton(), problem=quartic, most=15, functions=("objective", "gradient", "hessp"), changed=lambda: quartic(1.1), float32=lambda: quartic(dtype=F32)),  # noqa: E501
+]
+# fmt: on

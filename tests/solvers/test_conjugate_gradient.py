@@ -1,0 +1,230 @@
+"""ConjugateGradient against dense solutions, SciPy's counts and the proven rate; and the failures it can name."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator, cg
+
+import resolvent as rs
+from resolvent import OptionError, Status
+from resolvent.problems import LinearSystem
+from resolvent.problems.library.poisson import manufactured, poisson
+from resolvent.solvers import ConjugateGradient
+from tests.toys.preconditioners import Jacobi, TwoGrid
+
+
+def spd(n, condition, rng):
+    """Return a matrix with eigenvalues spread evenly, on a log scale, between 1 and `condition`."""
+    Q, _ = np.linalg.qr(rng.standard_normal((n, n)))
+    A = Q @ np.diag(np.geomspace(1, condition, n)) @ Q.T
+    return (A + A.T) / 2
+
+
+def ring(n):
+    """Return the Laplacian of a ring, whose null space is the constants."""
+    A = sp.diags_array([-np.ones(n - 1), np.full(n, 2.0), -np.ones(n - 1)], offsets=[-1, 0, 1], format="lil")
+    A[0, -1] = A[-1, 0] = -1
+    return sp.csr_array(A)
+
+
+@pytest.mark.parametrize("condition", [1, 10, 1e4])
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_agrees_with_a_dense_solution(n, condition, rng):
+    A, b = spd(n, condition, rng), rng.standard_normal(n)
+    result = rs.solve(LinearSystem(A, b, spd=True), ConjugateGradient(), stop=rs.Stop(rtol=1e-11))
+    assert result.success
+    assert result.x == pytest.approx(np.linalg.solve(A, b), rel=1e-6, abs=1e-8)
+
+
+def scipy_iterations(A, b, rtol, M=None):
+    count = []
+    _, info = cg(A, b, rtol=rtol, atol=0, M=M, callback=count.append, maxiter=10_000)
+    assert info == 0
+    return len(count)
+
+
+@pytest.mark.parametrize("rtol", [1e-2, 1e-6, 1e-10])
+@pytest.mark.parametrize("preconditioned", [False, True])
+def test_takes_as_many_iterations_as_scipy(rtol, preconditioned, rng):
+    systems = [poisson(12), poisson(6, 3), LinearSystem(spd(60, 1e3, rng), rng.standard_normal(60), spd=True)]
+    for system in systems:
+        diagonal = system.A.diagonal() * (1 + 0.5 * rng.random(len(system.b)))
+        M = sp.diags_array(1 / diagonal) if preconditioned else None
+        mine = rs.solve(system, ConjugateGradient(preconditioner=M), stop=rs.Stop(rtol=rtol)).iterations
+        assert abs(mine - scipy_iterations(system.A, system.b, rtol, M)) <= 1
+
+
+def test_the_error_falls_at_the_proven_rate(rng):
+    condition = 100.0
+    A, b = spd(80, condition, rng), rng.standard_normal(80)
+    exact, system = np.linalg.solve(A, b), LinearSystem(A, b, spd=True)
+    rate = (np.sqrt(condition) - 1) / (np.sqrt(condition) + 1)
+    first = np.sqrt(exact @ A @ exact)
+    for state in rs.iterate(system, ConjugateGradient(), stop=rs.Stop(rtol=1e-9)):
+        error = state.x - exact
+        assert np.sqrt(error @ A @ error) <= 2 * rate**state.iterations * first * (1 + 1e-8) + 1e-12
+
+
+def test_k_different_eigenvalues_take_k_iterations(rng):
+    A = np.diag(np.repeat([1.0, 5.0, 20.0], 10))
+    result = rs.solve(LinearSystem(A, rng.standard_normal(30), spd=True), ConjugateGradient(), stop=rs.Stop(rtol=1e-10))
+    assert result.iterations == 3
+
+
+def test_the_manufactured_solution_of_poisson():
+    result = rs.solve(poisson(16), ConjugateGradient(), stop=rs.Stop(rtol=1e-10))
+    assert result.x == pytest.approx(manufactured(16), rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("b", [np.zeros(5), np.eye(5)[2]])
+def test_a_start_at_the_solution_needs_no_iteration(b):
+    system = LinearSystem(np.eye(5), b, spd=True)
+    result = rs.solve(system, ConjugateGradient(), b, stop=rs.Stop(rtol=0))
+    assert result.status is Status.CONVERGED
+    assert (result.iterations, result.residual) == (0, 0)
+
+
+def test_the_residual_that_ends_a_run_is_the_true_one(rng):
+    """On ill-conditioned systems the residual of the recurrence drifts away from b - A x."""
+    A, b = spd(100, 1e10, rng), rng.standard_normal(100)
+    system = LinearSystem(A, b, spd=True)
+    result = rs.solve(system, ConjugateGradient(), stop=rs.Stop(rtol=1e-9, iterations=5000))
+    assert result.residual == pytest.approx(np.linalg.norm(b - A @ result.x), rel=1e-6)
+    assert result.success == (result.residual <= 1e-9 * np.linalg.norm(b))
+
+
+def test_one_product_per_iteration():
+    system = poisson(10)
+    result = rs.solve(system, ConjugateGradient(), stop=rs.Stop(rtol=1e-8))
+    assert result.counts == {"apply": result.iterations + 2, "check.apply": 1}  # at the start, and the true residual
+
+
+# ---- singular systems
+
+
+@pytest.mark.parametrize("preconditioner", [None, Jacobi()])
+def test_a_singular_system_is_solved_off_its_null_space(preconditioner, rng):
+    n, A = 40, ring(40)
+    x = rng.standard_normal(n)
+    x -= x.mean()
+    system = LinearSystem(A, A @ x, spd=True, null_space=np.ones(n))
+    result = rs.solve(system, ConjugateGradient(preconditioner=preconditioner), stop=rs.Stop(rtol=1e-10))
+    assert result.success
+    assert result.x == pytest.approx(x, abs=1e-7)
+
+
+def test_the_null_space_part_of_the_start_stays(rng):
+    """It changes no residual."""
+    A = ring(20)
+    b = rng.standard_normal(20)
+    b -= b.mean()
+    system = LinearSystem(A, b, spd=True, null_space=np.ones(20))
+    result = rs.solve(system, ConjugateGradient(), np.full(20, 5.0), stop=rs.Stop(rtol=1e-10))
+    assert result.success
+    assert result.x.mean() == pytest.approx(5)
+
+
+def test_an_inconsistent_system_is_infeasible():
+    system = LinearSystem(ring(20), np.arange(20.0), spd=True, null_space=np.ones(20))
+    result = rs.solve(system, ConjugateGradient())
+    assert result.status is Status.INFEASIBLE
+    assert "b has a part of norm 4.249e+01 along the null space of A" in result.message
+
+
+def test_its_projection_is_solved_where_asked():
+    b = np.arange(20.0)
+    system = LinearSystem(ring(20), b, spd=True, null_space=np.ones(20), project=True)
+    result = rs.solve(system, ConjugateGradient(), stop=rs.Stop(rtol=1e-10))
+    assert result.success
+    assert ring(20) @ result.x == pytest.approx(b - b.mean(), abs=1e-7)
+
+
+# ---- failures that it can name
+
+
+@pytest.mark.parametrize("A", [np.diag([1.0, -1.0, 2.0]), -np.eye(3), np.diag([1.0, 0.0, 0.0])])
+def test_a_matrix_that_is_not_positive_definite(A):
+    result = rs.solve(LinearSystem(A, np.ones(3), spd=True), ConjugateGradient())
+    assert result.status is Status.BREAKDOWN
+    assert "A is not positive definite; try another solver" in result.message
+    assert np.isfinite(result.x).all()
+
+
+def test_a_preconditioner_of_the_wrong_sign():
+    result = rs.solve(poisson(6), ConjugateGradient(preconditioner=lambda r: -r))
+    assert result.status is Status.BREAKDOWN
+    assert "< 0: the preconditioner M is not positive definite" in result.message
+
+
+def test_a_preconditioner_that_changes_its_sign_on_the_way():
+    signs = iter([1, 1, 1, -1])
+    result = rs.solve(poisson(6), ConjugateGradient(preconditioner=lambda r: next(signs) * r))
+    assert result.status is Status.BREAKDOWN
+    assert result.iterations == 3
+    assert "preconditioner" in result.message
+
+
+def test_a_singular_preconditioner():
+    result = rs.solve(poisson(6), ConjugateGradient(preconditioner=lambda r: 0 * r))
+    assert result.status is Status.BREAKDOWN
+    assert "the preconditioner M is singular" in result.message
+
+
+def test_a_preconditioner_that_returns_nan():
+    result = rs.solve(poisson(6), ConjugateGradient(preconditioner=lambda r: np.nan * r))
+    assert result.status is Status.DIVERGED
+    assert not result.success
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"batch": 0}, "batch is 0, expected a whole number >= 1"),
+        ({"batch": 2.5}, "batch is 2.5, expected a whole number >= 1"),
+        (
+            {"preconditioner": 3},
+            r"preconditioner is 3, expected options with setup\(system\), or something that applies",
+        ),
+    ],
+)
+def test_wrong_options_are_named(options, said):
+    with pytest.raises(OptionError, match=f"^{said}$"):
+        ConjugateGradient(**options)
+
+
+# ---- preconditioners
+
+
+def test_every_form_of_a_preconditioner_gives_the_same_run():
+    system = poisson(8)
+    d = 1 / system.A.diagonal()
+    forms = [
+        np.diag(d),
+        sp.diags_array(d),
+        lambda r: d * r,
+        LinearOperator((64, 64), matvec=lambda r: d * r, dtype=np.float64),
+        Jacobi(),
+    ]
+    runs = [rs.solve(system, ConjugateGradient(preconditioner=form), stop=rs.Stop(rtol=1e-9)) for form in forms]
+    assert len({run.iterations for run in runs}) == 1
+    for run in runs[1:]:
+        assert run.x == pytest.approx(runs[0].x, rel=1e-10)
+
+
+def test_the_exact_inverse_takes_one_iteration(rng):
+    A = spd(20, 1e4, rng)
+    system = LinearSystem(A, rng.standard_normal(20), spd=True)
+    assert rs.solve(system, ConjugateGradient(preconditioner=np.linalg.inv(A))).iterations == 1
+
+
+def test_a_better_preconditioner_takes_fewer_iterations():
+    counts = [
+        rs.solve(poisson(32), ConjugateGradient(preconditioner=M), stop=rs.Stop(rtol=1e-8)).iterations
+        for M in (None, TwoGrid(size=4))
+    ]
+    assert counts[1] < 0.7 * counts[0]
+
+
+def test_options_with_another_preconditioner_are_equal():
+    """Options that hold objects do not take part in comparisons."""
+    assert ConjugateGradient(preconditioner=np.eye(2)) == ConjugateGradient()
