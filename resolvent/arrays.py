@@ -121,7 +121,7 @@ def cast(x: Any, dtype: np.dtype[Any], name: str) -> Point:
     if is_array(x) and not isinstance(x, np.ndarray):
         xp = namespace(x)
         owned = xp.astype(x, getattr(xp, dtype.name), copy=True)
-    elif isinstance(x, np.ndarray | list | int | float | np.generic):
+    elif isinstance(x, list | int | float) or hasattr(x, "__array__"):
         try:
             raw = np.asarray(x)
         except ValueError as error:

@@ -99,7 +99,11 @@ class Oracle:
         except BaseException as error:
             error.add_note(f"raised inside {self.name}(...), a function of the problem")
             raise
-        return self._checked(value)
+        value = self._checked(value)
+        for given in args:  # f(x) = x: the solver must not find its own array in two places
+            if value is given:
+                value = _copy(value)
+        return value
 
     def receive(self, value: Any) -> Any:
         """Count and check a value that another function of the problem has computed."""
@@ -122,7 +126,7 @@ class Oracle:
         return float(value)
 
     def _array(self, value: Any) -> Any:
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and self.shape is None:
             return value
         if not hasattr(value, "dtype"):
             value = np.asarray(value)
@@ -133,7 +137,7 @@ class Oracle:
             self.checked = True
         elif value is self.last:
             value = _copy(value)
-        if value.dtype != self.dtype and isinstance(value.dtype, np.dtype):
+        if isinstance(value.dtype, np.dtype) and value.dtype != self.dtype:
             value = self._cast(value)
         return value
 
@@ -187,7 +191,10 @@ class Problem:
     infeasible: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
-        self.dtype = np.dtype(np.float64 if self.dtype is None else self.dtype)
+        try:
+            self.dtype = np.dtype(np.float64 if self.dtype is None else self.dtype)
+        except TypeError:
+            raise ProblemError(f"dtype is {self.dtype!r}, expected float32 or float64") from None
         if self.dtype not in (np.float32, np.float64):
             raise ProblemError(f"dtype is {self.dtype}, expected float32 or float64")
         self.x0 = arrays.cast(self.x0, self.dtype, "x0")
@@ -308,6 +315,8 @@ class Problem:
         x = arrays.cast(self.x0 if x0 is None else x0, self.dtype, "x0")
         if x is None:
             raise ProblemError(f"no starting point: give start=, or x0= when the {type(self).__name__} is made")
+        if self.x0 is not None and arrays.is_array(x) != arrays.is_array(self.x0):
+            raise ProblemError(f"x0 is a {type(x).__name__}, expected a {type(self.x0).__name__}")
         if self.x0 is not None and arrays.shape(x) != arrays.shape(self.x0):
             raise ProblemError(f"x0 has shape {arrays.shape(x)}, expected {arrays.shape(self.x0)}")
         if y0 is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from resolvent import arrays
 from resolvent.errors import ProblemError
 from resolvent.typing import Array
 
@@ -35,9 +36,14 @@ def read_bounds(value: Any, size: int, dtype: np.dtype[Any], side: float, name: 
         Wrong shape, nan, or a bound that nothing satisfies.
     """
     try:
-        bounds = np.broadcast_to(np.asarray(side if value is None else value, dtype=dtype), (size,)).copy()
-    except (TypeError, ValueError):
-        raise ProblemError(f"{name} has shape {np.shape(value)}, expected ({size},) or a number") from None
+        raw = np.asarray(side if value is None else value)
+    except ValueError as error:
+        raise ProblemError(f"{name} is not an array of numbers: {error}") from None
+    if raw.dtype.kind not in "fiub":
+        raise ProblemError(f"{name} has dtype {raw.dtype}, expected real numbers")
+    if raw.shape not in ((), (size,)):
+        raise ProblemError(f"{name} has shape {raw.shape}, expected ({size},) or a number")
+    bounds = np.broadcast_to(raw.astype(np.float64), (size,)).copy()
     if np.isnan(bounds).any():
         raise ProblemError(f"{name}[{int(np.flatnonzero(np.isnan(bounds))[0])}] is nan, expected a number or +-inf")
     far = np.abs(bounds) >= INFINITE_BOUND
@@ -45,12 +51,16 @@ def read_bounds(value: Any, size: int, dtype: np.dtype[Any], side: float, name: 
     wrong = np.flatnonzero(bounds == -side)
     if len(wrong):
         raise ProblemError(f"{name}[{int(wrong[0])}] is {-side}, which no point satisfies")
-    return bounds
+    return bounds.astype(dtype, copy=False)
 
 
 def require_shape(value: Array | None, shape: tuple[int, ...], name: str) -> None:
     """Raise ProblemError where `value` is given with another shape."""
-    if value is not None and value.shape != shape:
+    if value is None:
+        return
+    if not arrays.is_array(value):
+        raise ProblemError(f"{name} is a {type(value).__name__}, expected an array of shape {shape}")
+    if value.shape != shape:
         raise ProblemError(f"{name} has shape {value.shape}, expected {shape}")
 
 

@@ -105,7 +105,10 @@ class LinearSystem(Problem):
         vectors = np.atleast_2d(np.asarray(self.null_space, dtype=np.float64))
         if vectors.shape[-1] != n or vectors.ndim != 2 or not np.isfinite(vectors).all():
             raise ProblemError(f"null_space has shape {np.shape(self.null_space)}, expected finite ({n},) or (k, {n})")
-        self.null_space = np.ascontiguousarray(np.linalg.qr(vectors.T)[0].T).astype(self.dtype)
+        Q, R = np.linalg.qr(vectors.T)
+        if len(vectors) > n or (np.abs(np.diagonal(R)) <= 1e-10 * np.linalg.norm(vectors, axis=1)).any():
+            raise ProblemError("null_space has a vector that is zero or depends on the others, expected a basis")
+        self.null_space = np.ascontiguousarray(Q.T).astype(self.dtype)
         along, size = self.norm(self.null_space @ self.b), self.norm(self.b)
         if along > np.sqrt(np.finfo(self.dtype).eps) * size and not self.project:
             self.infeasible = (

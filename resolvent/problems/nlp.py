@@ -203,6 +203,8 @@ class NLP(Problem):
         """Count and check a value of `evaluate` as one of the function `name`; absent functions give empty arrays."""
         oracle = getattr(self, name)
         if oracle is None:
+            if self.m:
+                return None  # beside jvp and vjp no Jacobian is kept
             return np.zeros((0, self.n) if name == "jacobian" else 0, self.dtype)
         return oracle.receive(value)
 
@@ -306,31 +308,33 @@ class NLP(Problem):
             return violation, self.norm(inside - np.clip(inside - slope, self.lower, self.upper))
 
 
-def least_squares_multipliers(g: Array, J: Matrix) -> Array:
-    """Return argmin over y of norm2(g + J^T y), of smallest norm where J is rank deficient.
+def least_squares_multipliers(g: Array, J: Matrix, cutoff: float = 1e-10) -> Array:
+    """Return argmin over y of norm2(g + J^T y), of (nearly) smallest norm where J is rank deficient.
 
     Parameters
     ----------
     g : array (n,)
     J : array or sparse matrix (m, n)
+    cutoff : float
+        Singular values below this part of the largest one count as zero.
     """
     m, n = J.shape
     if m == 0 or n == 0:
         return np.zeros(m, g.dtype)
     if not hasattr(J, "indptr") or m * n <= 100_000:
         dense = J.toarray() if hasattr(J, "toarray") else J
-        return np.asarray(np.linalg.lstsq(dense.T, -g, rcond=None)[0])
-    return _sparse_multipliers(g, J)
+        return np.asarray(np.linalg.lstsq(dense.T, -g, rcond=max(cutoff, float(np.finfo(g.dtype).eps)))[0])
+    return _sparse_multipliers(g, J, cutoff)
 
 
-def _sparse_multipliers(g: Array, J: Matrix) -> Array:
-    """Solve [I J^T; J -delta I] [r; y] = [-g; -delta y_old] three times (iterated regularisation, from y = 0)."""
+def _sparse_multipliers(g: Array, J: Matrix, cutoff: float) -> Array:
+    """Solve [I J^T; J -delta I] [r; y] = [-g; -delta y_old] three times: iterated regularisation, from y = 0."""
     import scipy.sparse as sp
     from scipy.sparse.linalg import splu
 
     m, n = J.shape
     J = J.astype(np.float64)
-    delta = 1e-10 * max(float(abs(J).max()) ** 2, np.finfo(np.float64).tiny)
+    delta = max(cutoff, 1e-6) ** 2 * max(float(abs(J).max()) ** 2, np.finfo(np.float64).tiny)
     K = sp.bmat([[sp.identity(n), J.T], [J, -delta * sp.identity(m)]], format="csc")
     factor = splu(K)
     y = np.zeros(m)

@@ -142,6 +142,13 @@ class State:
             setattr(twin, f.name, value)
         return twin
 
+    def move_caches(self, other: State) -> None:
+        """Hand the cache fields over to `other`, a copy of this state; this one rebuilds its own if it is stepped."""
+        for f in fields(self):
+            if is_cache(f):
+                setattr(other, f.name, getattr(self, f.name))
+                setattr(self, f.name, None)
+
     def __getstate__(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self) if not is_cache(f)}
 

@@ -80,7 +80,7 @@ def load_state(path: str | os.PathLike[str], expected: type[State] = State) -> S
     """
     source = _with_suffix(path)
     try:
-        with np.load(source, allow_pickle=False) as file:
+        with open(source, "rb") as stream, np.load(stream, allow_pickle=False) as file:  # NumPy leaves a bad zip open
             meta, sha256 = str(file["meta"]), str(file["sha256"])
             arrays = [file[f"a{i}"] for i in range(len(file.files) - 2)]
         tree = json.loads(meta)
@@ -92,7 +92,12 @@ def load_state(path: str | os.PathLike[str], expected: type[State] = State) -> S
         raise OptionError(f"{source} was changed after it was written: its sha256 differs")
     if tree.get("version") != VERSION:
         raise OptionError(f"{source} has checkpoint version {tree.get('version')}, expected {VERSION}")
-    state = _decode(tree["state"], arrays)
+    try:
+        state = _decode(tree["state"], arrays)
+    except OptionError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise OptionError(f"{source} is of another version: {type(error).__name__}: {error}") from None
     if not isinstance(state, expected):
         raise OptionError(f"{source} holds a {type(state).__name__}, expected a {expected.__name__}")
     return state
@@ -113,10 +118,10 @@ def _digest(meta: str, arrays: list[Array]) -> str:
 
 def _encode(value: Any, arrays: list[Array]) -> Any:
     """Return the JSON tree of `value`, appending its arrays to `arrays`."""
-    if value is None or isinstance(value, bool | str):
-        return value
     if isinstance(value, Enum):
         return {"enum": [type(value).__module__, type(value).__qualname__, value.name]}
+    if value is None or isinstance(value, bool | str):
+        return value
     if isinstance(value, np.ndarray | np.generic):
         if value.dtype.hasobject:
             raise OptionError(f"a state holds an array of {value.dtype}, which a checkpoint cannot store")
@@ -128,9 +133,9 @@ def _encode(value: Any, arrays: list[Array]) -> Any:
         return {"float": value.hex()}
     if isinstance(value, np.random.Generator):
         return {"generator": _encode(value.bit_generator.state, arrays)}
-    if isinstance(value, tuple | list):
+    if type(value) in (tuple, list):  # not their subclasses: they would come back as something else
         return {type(value).__name__: [_encode(item, arrays) for item in value]}
-    if isinstance(value, dict):
+    if type(value) is dict:
         return {"dict": [[_encode(key, arrays), _encode(item, arrays)] for key, item in value.items()]}
     if getattr(value, "format", None) in ("csr", "csc"):
         parts = [_encode(part, arrays) for part in (value.data, value.indices, value.indptr)]

@@ -183,6 +183,8 @@ class Run:
                 f"resume belongs to the problem <{state.run.problem}>, expected <{self.problem.identity()}>"
             )
         state.status, state.message = Status.RUNNING, ""
+        if self.problem.infeasible:
+            state.give_up(Status.INFEASIBLE, self.problem.infeasible)
         return state
 
     def _write_limits(self, clock: float) -> None:
@@ -339,6 +341,7 @@ class Run:
 
     def _end(self) -> None:
         self._result = self._answer()
+        self.state.move_caches(self._result.state)  # for a warm start: factors and hierarchies are at hand there
         for callback in self.callbacks:
             end = getattr(callback, "end", None)
             if end is not None:
@@ -350,10 +353,11 @@ class Run:
         if self._result is not None:
             return self._result
         counts = dict(self.problem.counts)
-        result = self._answer()
-        self.problem.counts.clear()
-        self.problem.counts.update(counts)
-        return result
+        try:
+            return self._answer()
+        finally:
+            self.problem.counts.clear()
+            self.problem.counts.update(counts)
 
     def _answer(self) -> Result:
         problem, state = self.problem, self.state.copy()
@@ -402,7 +406,9 @@ def _unpack(problem: Problem, solver: Solver[Any, Any], start: Any) -> tuple[Any
 
 
 def _callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:
-    found = () if callback is None else (callback,) if callable(callback) else tuple(callback)
+    if callback is None:
+        return ()
+    found = tuple(callback) if isinstance(callback, list | tuple) else (callback,)
     for one in found:
         if not callable(one):
             raise OptionError(f"callback is {one!r}, expected a function")

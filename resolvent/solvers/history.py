@@ -34,7 +34,7 @@ class History:
             self.tick = 0
             rows = self.rows
             rows.append(row)
-            if len(rows) == ROWS - 1:
+            if len(rows) == ROWS:  # an even number, so that the rows stay evenly spread
                 del rows[::2]
                 self.stride *= 2
 

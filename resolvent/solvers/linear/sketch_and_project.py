@@ -117,13 +117,14 @@ class Rows(Sketch):
 
     def prepare(self, A: Matrix, b: Array, order: Array) -> Steps:
         run, matrix = _kernel("row_steps", A)
-        squares = np.asarray((A * A).sum(axis=1)).ravel()
+        with np.errstate(over="ignore"):
+            squares = np.asarray((A * A).sum(axis=1)).ravel()
         weights = np.divide(1, squares, out=np.zeros_like(squares), where=squares > 0)
         reach = np.cumsum(arrays.as_float64(squares if self.weighted else np.ones_like(squares)))
 
         def steps(z: Array, rng: np.random.Generator, count: int) -> None:
             rows = np.searchsorted(reach, rng.random(count) * reach[-1], side="right")
-            run(*matrix, b, z, rows, weights)
+            run(*matrix, b, z, np.minimum(rows, len(reach) - 1), weights)  # rounding may lead past the end
 
         return steps
 
@@ -346,7 +347,11 @@ def explicit(A: Any, dtype: np.dtype[Any]) -> Matrix:
         The entries of A are not at hand.
     """
     if sp.issparse(A):
-        return sp.csr_array(A).astype(dtype, copy=False)
+        matrix = sp.csr_array(A).astype(dtype, copy=False)
+        if not matrix.has_canonical_format:  # the kernels meet each entry once
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+        return matrix
     if isinstance(A, np.ndarray):
         return np.ascontiguousarray(A, dtype=dtype)
     raise ProblemError(f"the entries of A are needed: got a {type(A).__name__}, expected an array or a sparse matrix")

@@ -83,6 +83,8 @@ class SketchedNewtonState(State):
     unit_steps: int = 0
     best: float = np.inf
     relaxations: int = 0
+    crawling: int = 0
+    milestone: float = np.inf
     # of the last step, for the history
     step_size: float = 0.0
     shift: float = 0.0
@@ -235,6 +237,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         y = y0
         if y is None or self.safeguards:
             fitted = _multipliers(values.gradient, G)
+            if np.abs(fitted).max(initial=0) > 1e3: fitted = np.zeros_like(fitted)
             sizes = [norm2(values.gradient + G.T @ v) for v in (fitted, fitted if y is None else y)]
             y = fitted if sizes[0] <= sizes[1] else y
         assert y is not None
@@ -278,7 +281,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
             if ladder is not None and _search(problem, s, system, ladder, SMALLEST_STEP if last else SHORT_STEP, self.safeguards):
                 _count(problem, s)
                 s.last_shift = s.shift or s.last_shift
-                if self.safeguards:
+                if self.safeguards and (s.step_size < 1 or s.shift > 0 or s.rung is not Rung.FACTOR):
                     _better_multipliers(problem, s)
                 s.unit_steps = s.unit_steps + 1 if s.step_size == 1 else 0
                 if self.safeguards and s.unit_steps >= 3 and s.relaxations < 20:
@@ -288,6 +291,12 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
                         min(relaxed.gradient, max(self.penalty_gradient, s.eta.gradient)),
                     )
                     s.unit_steps, s.relaxations = 0, s.relaxations + 1
+                halved = s.residual <= 0.5 * s.milestone
+                s.milestone = s.residual if halved else s.milestone
+                s.crawling = 0 if halved else s.crawling + 1
+                if s.crawling >= int(os.environ.get("CRAWL","30")) and not near and s.restarts < MOST_RESTARTS and self.safeguards:
+                    s.restarts += 1; s.crawling = 0; s.milestone = np.inf
+                    s.feasibility_goal = max(0.01 * norm2(s.constraint), _feasible(s))
                 s.least_shift = 0.0 if s.step_size == 1 and s.shift <= 1e-4 else s.shift / 10 if least else 0.0
                 return s
             if ladder is not None and ladder.rung is not Rung.FACTOR and isinstance(self.accuracy, Computable) and level > self.accuracy.least:
