@@ -7,4 +7,13 @@ from resolvent.solvers.nlp.accuracy import Accuracy
 from resolvent.solvers.nlp.curvature import Curvature
 from resolvent.solvers.nlp.sketched_newton import SketchedNewton
 
-__all__ = ["Accuracy", "ConjugateGradient", "Curvature", "Sketch", "SketchAndProject", "SketchedNewton", "Solver", "State"]
+__all__ = [
+    "Accuracy",
+    "ConjugateGradient",
+    "Curvature",
+    "Sketch",
+    "SketchAndProject",
+    "SketchedNewton",
+    "Solver",
+    "State",
+]

@@ -288,7 +288,9 @@ class SketchAndProject(Solver[LinearSystem, SketchAndProjectState]):
 
     def __post_init__(self) -> None:
         require(isinstance(self.sketch, Sketch), "sketch", self.sketch, "a Sketch, as Sketch.kaczmarz()")
-        require(isinstance(self.equilibrate, int) and self.equilibrate >= 0, "equilibrate", self.equilibrate, "an int >= 0")
+        require(
+            isinstance(self.equilibrate, int) and self.equilibrate >= 0, "equilibrate", self.equilibrate, "an int >= 0"
+        )
         every = self.check_every
         require(every is None or (isinstance(every, int) and every > 0), "check_every", every, "None or an int >= 1")
 
@@ -301,9 +303,7 @@ class SketchAndProject(Solver[LinearSystem, SketchAndProjectState]):
         previous: SketchAndProjectState | None,
     ) -> SketchAndProjectState:
         order = rng.permutation(len(x0))
-        return SketchAndProjectState(
-            x=x0, rng=rng, order=order, residual=problem.residual(x0), scale=problem.scale()
-        )
+        return SketchAndProjectState(x=x0, rng=rng, order=order, residual=problem.residual(x0), scale=problem.scale())
 
     def step(self, problem: LinearSystem, state: SketchAndProjectState) -> SketchAndProjectState:
         ready = self._prepared(problem, state)

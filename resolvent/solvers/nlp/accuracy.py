@@ -66,6 +66,11 @@ class Accuracy(ABC):
     def begin(self, level: float, system: NewtonSystem, eta: Penalties, norm_b: float) -> float:
         """Return the level for a new step."""
 
+    @property
+    @abstractmethod
+    def finest(self) -> float | None:
+        """The level to try again with where a line search failed, None where there is no such level."""
+
     @abstractmethod
     def target(self, level: float, system: NewtonSystem, norm_b: float) -> float:
         """Return the largest norm2(r) that is good enough."""
@@ -97,6 +102,10 @@ class Computable(Accuracy):
 
     def begin(self, level: float, system: NewtonSystem, eta: Penalties, norm_b: float) -> float:
         return max(self.least, min(self.largest, norm_b**self.power))
+
+    @property
+    def finest(self) -> float | None:
+        return self.least
 
     def target(self, level: float, system: NewtonSystem, norm_b: float) -> float:
         return level * norm_b
@@ -130,6 +139,10 @@ class Paper(Accuracy):
 
     def begin(self, level: float, system: NewtonSystem, eta: Penalties, norm_b: float) -> float:
         return max(min(level, self._trial(system, eta)), self.floor)
+
+    @property
+    def finest(self) -> float | None:
+        return None
 
     def target(self, level: float, system: NewtonSystem, norm_b: float) -> float:
         assert system.matrix is not None

@@ -30,10 +30,14 @@ from resolvent.arrays import norm2
 from resolvent.problems.nlp import NLP, Evaluation
 from resolvent.solvers.linear.symmetric_factor import factorise
 from resolvent.solvers.nlp.hessian import as_matrix
+from resolvent.solvers.nlp.ladder import Rung
+from resolvent.solvers.nlp.merit import Penalties
 from resolvent.solvers.nlp.newton_system import NewtonSystem
+from resolvent.solvers.nlp.state import SketchedNewtonState, move, multipliers
+from resolvent.solvers.stop import Status
 from resolvent.typing import Array
 
-__all__ = ["FeasibilityStep", "feasibility_step", "is_stationary"]
+__all__ = ["FeasibilityStep", "approach", "feasibility_step", "is_stationary"]
 
 SMALLEST_SIGMA = 1e-12
 TRIALS = 40
@@ -115,3 +119,44 @@ def is_stationary(c: Array, G: Any) -> bool:
         return slope <= 1e-9 * size * min(1.0, size)
     u, s, _ = np.linalg.svd(dense, full_matrices=False)
     return norm2(u[:, s > 1e-12 * s.max(initial=0)].T @ c) <= 1e-6 * size
+
+
+def approach(problem: NLP, s: SketchedNewtonState, eta: Penalties) -> SketchedNewtonState:
+    """Take a step towards feasibility; at the goal go back to Newton steps with fresh multipliers and penalties `eta`.
+
+    Gives up as INFEASIBLE at a stationary point of the infeasibility, as STALLED where no step helps.
+    """
+    size = s.infeasibility
+    if is_stationary(s.constraint, s.jacobian):
+        return _infeasible(s)
+    step = feasibility_step(problem, s.x, s.constraint, s.jacobian, s.sigma)
+    problem.counts["inner.factorisation"] += step.factorisations
+    s.sigma = step.sigma
+    if step.x is None or step.values is None:
+        if _slopeless(s, 1e-7):
+            return _infeasible(s)
+        return s.give_up(Status.STALLED, f"norm2(c) = {size:.3e} cannot be made smaller from here; try another x0")
+    y = s.y
+    if norm2(step.values.constraint - problem.constraint_lower) <= s.feasibility_goal:
+        assert step.values.gradient is not None
+        y = multipliers(step.values.gradient, as_matrix(step.values.jacobian))
+        s.feasibility_goal, s.eta = 0.0, eta
+    s.shift = 0.0
+    move(problem, s, step.x, y, step.values, 1.0, Rung.FEASIBILITY)
+    at_rest = size - s.infeasibility <= 1e-10 * size
+    return _infeasible(s) if _slopeless(s, 1e-7 if at_rest else 1e-9) else s
+
+
+def _slopeless(s: SketchedNewtonState, slope: float) -> bool:
+    """Whether norm2(c) is not small but its slope is."""
+    size = s.infeasibility
+    return size > 1e3 * s.tolerance and norm2(s.jacobian.T @ s.constraint) <= slope * max(1.0, size)
+
+
+def _infeasible(s: SketchedNewtonState) -> SketchedNewtonState:
+    slope = norm2(s.jacobian.T @ s.constraint)
+    return s.give_up(
+        Status.INFEASIBLE,
+        f"a stationary point of the infeasibility: norm2(c) = {s.infeasibility:.3e} but norm2(G^T c) = {slope:.3e}; "
+        "the constraints contradict each other here, try another x0",
+    )

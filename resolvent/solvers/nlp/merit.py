@@ -54,6 +54,13 @@ class Penalties:
             return Penalties(self.constraint, self.gradient / factor)
         return Penalties(self.constraint * factor**2, self.gradient)
 
+    def relaxed(self, factor: float, start: Penalties) -> Penalties:
+        """Return penalties moved back by one step, not beyond those of the start."""
+        return Penalties(
+            max(self.constraint / factor**2, min(start.constraint, self.constraint)),
+            min(self.gradient * factor, max(start.gradient, self.gradient)),
+        )
+
     @property
     def extreme(self) -> bool:
         """Whether they are beyond use: eta_1 > 1e8 or eta_2 < 1e-8 (the safeguard of the authors' code)."""
@@ -64,8 +71,10 @@ def merit(f: float, c: Array, y: Array, lagrangian_gradient: Array, eta: Penalti
     """Return M at a point."""
     with np.errstate(over="ignore", invalid="ignore"):
         lagrangian = f + float(c @ y)
-        return lagrangian + 0.5 * eta.constraint * float(c @ c) + 0.5 * eta.gradient * float(
-            lagrangian_gradient @ lagrangian_gradient
+        return (
+            lagrangian
+            + 0.5 * eta.constraint * float(c @ c)
+            + 0.5 * eta.gradient * float(lagrangian_gradient @ lagrangian_gradient)
         )
 
 

@@ -29,87 +29,41 @@ randomized iterative sketching, ICML 2023, PMLR 202, 13174-13198.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from resolvent.arrays import norm2
-from resolvent.problems.nlp import NLP, Evaluation, least_squares_multipliers
-from resolvent.solvers.base import Solver, State, cache, require
+from resolvent.problems.nlp import NLP
+from resolvent.solvers.base import Solver, State, require
 from resolvent.solvers.linear.sketch_and_project import Sketch, SketchAndProject
 from resolvent.solvers.nlp.accuracy import Accuracy, Computable, Paper
 from resolvent.solvers.nlp.curvature import Curvature, Geometric, Published
-from resolvent.solvers.nlp.feasibility import feasibility_step, is_stationary
+from resolvent.solvers.nlp.feasibility import approach
 from resolvent.solvers.nlp.hessian import as_matrix, lagrangian_hessian
 from resolvent.solvers.nlp.ladder import Ladder, Rung, Work
-from resolvent.solvers.nlp.merit import Penalties, merit, slope
+from resolvent.solvers.nlp.line_search import line_search
+from resolvent.solvers.nlp.merit import Penalties, slope
 from resolvent.solvers.nlp.newton_system import NewtonSystem
+from resolvent.solvers.nlp.state import SketchedNewtonState, first_multipliers, improve_multipliers, measure
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array
 
 __all__ = ["SketchedNewton", "SketchedNewtonState"]
 
-BETA = 0.1
-"""Armijo's constant, as published."""
 SMALLEST_STEP = 1e-10
 SHORT_STEP = 1e-3
-MOST_RESTARTS = 10
+"""A step length below which a larger shift, or a step towards feasibility, is tried first."""
+FIRST_SHIFT, LARGEST_SHIFT = 1e-4, 1e20
 DUAL_SHIFT = 1e-8
 """delta where the rows of G are dependent."""
-
-
-@dataclass(kw_only=True, eq=False)
-class SketchedNewtonState(State):
-    """The point and its values; then what the rules carry from step to step."""
-
-    # at the point (x, y)
-    y: Array
-    objective: float
-    gradient: Array
-    constraint: Array
-    jacobian: Any
-    # carried
-    rng: np.random.Generator
-    eta: Penalties
-    level: float
-    last_shift: float = 0.0
-    least_shift: float = 0.0
-    factor_work: float = 0.0
-    sigma: float = 1.0
-    feasibility_goal: float = 0.0
-    restarts: int = 0
-    unit_steps: int = 0
-    best: float = np.inf
-    relaxations: int = 0
-    crawling: int = 0
-    milestone: float = np.inf
-    # of the last step, for the history
-    step_size: float = 0.0
-    shift: float = 0.0
-    rung: Rung = Rung.NONE
-    work: Work = field(default_factory=Work)
-    steps_by_rung: dict[str, int] = field(default_factory=dict)
-    pattern: Any = cache()
-
-    def certificate(self) -> tuple[Array, Array]:
-        return self.x, self.y
-
-    def lagrangian_gradient(self) -> Array:
-        """Return g_L."""
-        return self.gradient + self.jacobian.T @ self.y  # type: ignore[no-any-return]
-
-    def record(self) -> dict[str, float]:
-        return {
-            "objective": self.objective,
-            "step_size": self.step_size,
-            "penalty_constraint": self.eta.constraint,
-            "penalty_gradient": self.eta.gradient,
-            "shift": self.shift,
-            "inner_iterations": float(self.work.sketch_steps),
-            "rung": float(self.rung),
-        }
+CRAWL = 40
+"""Steps without half the residual after which the method turns to feasibility."""
+MOST_RESTARTS, MOST_RELAXATIONS = 10, 20
+UNBOUNDED = -1e20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,13 +188,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         values = problem.at(x0)
         G = as_matrix(values.jacobian)
         assert values.gradient is not None
-        y = y0
-        if y is None or self.safeguards:
-            fitted = _multipliers(values.gradient, G)
-            if np.abs(fitted).max(initial=0) > 1e3: fitted = np.zeros_like(fitted)
-            sizes = [norm2(values.gradient + G.T @ v) for v in (fitted, fitted if y is None else y)]
-            y = fitted if sizes[0] <= sizes[1] else y
-        assert y is not None
+        y = first_multipliers(values.gradient, G, y0) if self.safeguards or y0 is None else y0
         state = SketchedNewtonState(
             x=x0,
             y=y,
@@ -249,86 +197,120 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
             constraint=values.constraint - problem.constraint_lower,
             jacobian=G,
             rng=rng,
-            eta=Penalties(self.penalty_constraint, self.penalty_gradient),
+            eta=self._first_penalties(),
             level=self.accuracy.first(),
         )
-        return _measure(problem, state)
+        if previous is not None:
+            state.eta = dataclasses.replace(previous.eta)
+            state.last_shift, state.factor_work = previous.last_shift, previous.factor_work
+            state.pattern, previous.pattern = previous.pattern, None
+        return measure(problem, state)
 
     def step(self, problem: NLP, state: SketchedNewtonState) -> SketchedNewtonState:
         s = state
         s.work = Work()
-        if self.safeguards and problem.m > problem.n and norm2(s.constraint) > _feasible(s):
-            s.feasibility_goal = _feasible(s)
+        if self.safeguards and problem.m > problem.n and s.infeasibility > s.negligible:
+            s.feasibility_goal = s.negligible
         if s.feasibility_goal > 0:
-            return _approach(problem, self, s)
-        H = lagrangian_hessian(problem, s.x, s.y, s.lagrangian_gradient())
+            return approach(problem, s, self._first_penalties())
+        gradient = s.lagrangian_gradient
+        H = lagrangian_hessian(problem, s.x, s.y, gradient)
         if not _finite(H):
-            return s.give_up(Status.DIVERGED, "lagrangian_hessian returned nan or inf")
-        b = -np.concatenate([s.lagrangian_gradient(), s.constraint])
-        system = NewtonSystem(H, s.jacobian, b, s.pattern)
+            return s.give_up(Status.DIVERGED, "the Hessian of the Lagrangian is nan or inf")
+        system = NewtonSystem(H, s.jacobian, -np.concatenate([gradient, s.constraint]), s.pattern)
         s.pattern = system.pattern
         trouble = self.curvature.trouble(system)
         if trouble:
             return s.give_up(Status.BREAKDOWN, trouble)
-        least = s.least_shift
-        level = self.accuracy.begin(s.level, system, s.eta, norm2(system.b))
-        near = norm2(s.constraint) <= max(_feasible(s), 1e-3 * min(1.0, norm2(system.b)))
-        import os
-        most = (8 if near else int(os.environ.get("FAR","2"))) if isinstance(self.curvature, Geometric) else 1
-        for attempt in range(most):
-            ladder = self._direction(s, system, least, level)
-            last = attempt == most - 1 and near
-            if ladder is not None and _search(problem, s, system, ladder, SMALLEST_STEP if last else SHORT_STEP, self.safeguards):
-                _count(problem, s)
-                s.last_shift = s.shift or s.last_shift
-                if self.safeguards and (s.step_size < 1 or s.shift > 0 or s.rung is not Rung.FACTOR):
-                    _better_multipliers(problem, s)
-                s.unit_steps = s.unit_steps + 1 if s.step_size == 1 else 0
-                if self.safeguards and s.unit_steps >= 3 and s.relaxations < 20:
-                    relaxed = s.eta.raised(1 / self.penalty_factor)
-                    s.eta = Penalties(
-                        max(relaxed.constraint, min(self.penalty_constraint, s.eta.constraint)),
-                        min(relaxed.gradient, max(self.penalty_gradient, s.eta.gradient)),
-                    )
-                    s.unit_steps, s.relaxations = 0, s.relaxations + 1
-                halved = s.residual <= 0.5 * s.milestone
-                s.milestone = s.residual if halved else s.milestone
-                s.crawling = 0 if halved else s.crawling + 1
-                if s.crawling >= int(os.environ.get("CRAWL","30")) and not near and s.restarts < MOST_RESTARTS and self.safeguards:
-                    s.restarts += 1; s.crawling = 0; s.milestone = np.inf
-                    s.feasibility_goal = max(0.01 * norm2(s.constraint), _feasible(s))
-                s.least_shift = 0.0 if s.step_size == 1 and s.shift <= 1e-4 else s.shift / 10 if least else 0.0
-                return s
-            if ladder is not None and ladder.rung is not Rung.FACTOR and isinstance(self.accuracy, Computable) and level > self.accuracy.least:
-                level = self.accuracy.least
-            else:
-                least = max(1e-4, 100 * s.shift)
-        _count(problem, s)
-        return self._without_descent(s)
+        moved = self._newton_step(problem, s, system)
+        for name, n in dataclasses.asdict(s.work).items():
+            problem.counts[f"inner.{name}"] += n
+        if moved and s.objective < UNBOUNDED and s.infeasibility <= s.negligible:
+            return s.give_up(Status.UNBOUNDED, f"the objective has fallen to {s.objective:.3e} at feasible points")
+        return s if moved else self._without_descent(problem, s)
 
-    def _most_attempts(self) -> int:
-        return 6 if isinstance(self.curvature, Geometric) else 1
+    def _first_penalties(self) -> Penalties:
+        return Penalties(self.penalty_constraint, self.penalty_gradient)
+
+    def _newton_step(self, problem: NLP, s: SketchedNewtonState, system: NewtonSystem) -> bool:
+        """Find a direction and move along it; False where none of the attempts leads on.
+
+        The attempts: as the rules say; then with an accurate direction; then with ever larger shifts. Where c is not
+        small only the first two or three are worth their price, a step towards feasibility helps more.
+        """
+        near = s.infeasibility <= max(s.negligible, 1e-3 * min(1.0, norm2(system.b)))
+        most = 1 if not self.safeguards else 8 if near else 2
+        least_shift, level = s.least_shift, self.accuracy.begin(s.level, system, s.eta, norm2(system.b))
+        for attempt in range(1, most + 1):
+            ladder = self._direction(s, system, least_shift, level)
+            final = not self.safeguards or (near and attempt == most)
+            shortest = SMALLEST_STEP if final else SHORT_STEP
+            if ladder is not None:
+                along = slope(system, ladder.z, ladder.r).at(s.eta)
+                if line_search(problem, s, ladder, along, shortest, self.safeguards):
+                    self._after_step(problem, s, least_shift > 0, near)
+                    return True
+            finest = self.accuracy.finest
+            if ladder is not None and ladder.rung is not Rung.FACTOR and finest is not None and level > finest:
+                level = finest
+            else:
+                least_shift = max(FIRST_SHIFT, 100 * s.shift)
+        return False
+
+    def _after_step(self, problem: NLP, s: SketchedNewtonState, forced: bool, near: bool) -> None:
+        """Let the rules learn from a step. `forced`: its shift was raised because longer steps had failed."""
+        s.last_shift = s.shift or s.last_shift
+        unit = s.step_size == 1
+        s.least_shift = s.shift / 10 if forced and not (unit and s.shift <= FIRST_SHIFT) else 0.0
+        if not self.safeguards:
+            return
+        if not unit or s.shift > 0 or s.rung is not Rung.FACTOR:
+            improve_multipliers(problem, s)
+        s.unit_steps = s.unit_steps + 1 if unit else 0
+        if s.unit_steps == 3 and s.relaxations < MOST_RELAXATIONS:
+            s.eta = s.eta.relaxed(self.penalty_factor, self._first_penalties())
+            s.unit_steps, s.relaxations = 0, s.relaxations + 1
+        assert s.residual is not None
+        halved = s.residual <= 0.5 * s.milestone
+        s.milestone, s.crawling = (s.residual, 0) if halved else (s.milestone, s.crawling + 1)
+        if s.crawling >= CRAWL and not near and s.restarts < MOST_RESTARTS:
+            self._turn_to_feasibility(s)
+
+    def _turn_to_feasibility(self, s: SketchedNewtonState) -> None:
+        s.restarts, s.crawling, s.milestone = s.restarts + 1, 0, np.inf
+        s.feasibility_goal = max(0.01 * s.infeasibility, s.negligible)
+
+    def _without_descent(self, problem: NLP, s: SketchedNewtonState) -> SketchedNewtonState:
+        """Turn to feasibility, or say why not."""
+        if not self.safeguards or s.infeasibility <= s.negligible:
+            return s.give_up(Status.STALLED, "no direction of descent of the merit function leads on from here")
+        if s.restarts >= MOST_RESTARTS:
+            return s.give_up(Status.STALLED, f"{s.restarts} returns to feasibility did not help; try another x0")
+        self._turn_to_feasibility(s)
+        return approach(problem, s, self._first_penalties())
 
     # ---- the direction
 
     def _direction(
         self, s: SketchedNewtonState, system: NewtonSystem, least_shift: float, level: float
     ) -> Ladder | None:
-        """Return a ladder whose z is a direction of descent of the merit function, None where there is none."""
+        """Return a ladder whose z descends on the merit function; None where negative curvature cannot be shifted away.
+
+        Where the penalties would have to become extreme, they are left as they are, and z need not descend.
+        """
         ladder = self._curved(s, system, least_shift, level)
         if ladder is None:
             return None
-        s.level, size, before = level, float(system.b @ system.b), s.eta
+        s.level, size, before = level, norm2(system.b), s.eta
         while True:
             along = slope(system, ladder.z, ladder.r)
-            if along.at(s.eta) <= -0.5 * s.eta.gradient * size:
+            if along.at(s.eta) <= -0.5 * s.eta.gradient * size**2:
                 return ladder
             if s.eta.extreme:
-                if self.safeguards:
-                    s.eta = before
+                s.eta = before if self.safeguards else s.eta
                 return ladder
             tighter = self.accuracy.tighter(s.level)
-            while tighter is not None and ladder.norm <= self.accuracy.target(tighter, system, np.sqrt(size)):
+            while tighter is not None and ladder.norm <= self.accuracy.target(tighter, system, size):
                 tighter = self.accuracy.tighter(tighter)
             if tighter is not None:
                 s.level = tighter
@@ -336,24 +318,22 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
                 factor = self.penalty_factor
                 s.eta = s.eta.moved(along, factor) if self.safeguards else s.eta.raised(factor)
                 s.level = self.accuracy.after_raise(s.level, system, s.eta)
-            ladder.reach(self.accuracy.target(s.level, system, np.sqrt(size)))
+            ladder.reach(self.accuracy.target(s.level, system, size))
 
-    def _curved(
-        self, s: SketchedNewtonState, system: NewtonSystem, least_shift: float, level: float
-    ) -> Ladder | None:
+    def _curved(self, s: SketchedNewtonState, system: NewtonSystem, least_shift: float, level: float) -> Ladder | None:
         """Return a ladder that reached the accuracy `level` without a sign of negative curvature."""
         size = norm2(system.b)
         target = self.accuracy.target(level, system, size)
         usual = self.dual_regularisation * min(1.0, size)
         shift = max(least_shift, self.curvature.initial(system))
-        while shift <= 1e20:
+        while shift <= LARGEST_SHIFT:
             for dual_shift in (usual, usual + DUAL_SHIFT) if self.factor else (usual,):
                 system.regularise(shift, dual_shift)
                 ladder = self._ladder(s, system)
                 reached = ladder.reach(target)
                 s.factor_work, s.shift = ladder.factor_work, shift
-                few = ladder.negative is not None and ladder.negative < system.m
-                if reached and not few and not ladder.singular:
+                dependent = ladder.negative is not None and ladder.negative < system.m
+                if reached and not dependent and not ladder.singular:
                     break
             if not ladder.singular and self.curvature.accepts(system, ladder.z, ladder.negative):
                 return ladder
@@ -361,148 +341,13 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         return None
 
     def _ladder(self, s: SketchedNewtonState, system: NewtonSystem) -> Ladder:
-        sketch = SketchAndProject(sketch=self.sketch, equilibrate=self.equilibrate)
-        return Ladder(system, sketch, self._rungs(s.shift > 0), s.rng, s.factor_work, self.sketch_limit, s.work)
-
-    def _rungs(self, curved: bool) -> tuple[Rung, ...]:
-        """Return the rungs to use; where a shift was needed, only the one that knows when it is large enough."""
-        if self.factor and curved:
-            return (Rung.FACTOR,)
+        """Return a fresh ladder; where the last shift was positive, with the one rung that knows when it is enough."""
         used = ((Rung.SKETCH, True), (Rung.KRYLOV, self.krylov), (Rung.FACTOR, self.factor))
-        return tuple(rung for rung, wanted in used if wanted)
-
-    def _without_descent(self, s: SketchedNewtonState) -> SketchedNewtonState:
-        """Turn to feasibility, or say why not."""
-        size = norm2(s.constraint)
-        if not self.safeguards or size <= _feasible(s):
-            return s.give_up(Status.STALLED, "no direction of descent of the merit function leads on")
-        if s.restarts >= MOST_RESTARTS:
-            return s.give_up(Status.STALLED, f"{s.restarts} returns to feasibility did not help; try another x0")
-        s.restarts += 1
-        s.feasibility_goal = max(float(__import__("os").environ.get("GOAL","0.01")) * size, _feasible(s))
-        s.iterations += 1
-        return s
-
-
-# ---- steps
-
-
-def _search(
-    problem: NLP, s: SketchedNewtonState, system: NewtonSystem, ladder: Ladder, smallest_step: float, local: bool
-) -> bool:
-    """Backtrack along z; write the new point into the state and return True, or return False."""
-    n, eta = problem.n, s.eta
-    dx, dy = ladder.z[:n], ladder.z[n:]
-    descent = slope(system, ladder.z, ladder.r).at(eta)
-    if descent >= 0:
-        smallest_step = 1.0
-    gradient = s.lagrangian_gradient()
-    now, size = merit(s.objective, s.constraint, s.y, gradient, eta), norm2(system.b)
-    rounding = 10 * float(np.finfo(problem.dtype).eps) * max(abs(now), abs(s.objective))
-    alpha = 1.0
-    while alpha >= smallest_step:
-        x, y = s.x + alpha * dx, s.y + alpha * dy
-        values = problem.at(x)
-        if values.gradient is not None and values.jacobian is not None:
-            G, c = as_matrix(values.jacobian), values.constraint - problem.constraint_lower
-            slope_there = values.gradient + G.T @ y
-            there = merit(values.objective, c, y, slope_there, eta)
-            size_there = float(np.hypot(norm2(slope_there), norm2(c)))
-            better = descent < 0 and there <= now + alpha * BETA * descent
-            if not better and abs(alpha * descent) <= rounding:
-                better = there <= now + rounding and size_there < size
-            if local and alpha == 1 and size <= 1e-2 * s.scale and size_there <= 0.5 * s.best:
-                better = True
-            if better and np.isfinite(slope_there).all():
-                s.best = min(s.best, size_there)
-                _move(problem, s, x, y, values, G, c)
-                s.step_size, s.rung = alpha, ladder.rung
-                return True
-        alpha *= 0.5
-    return False
-
-
-def _approach(problem: NLP, solver: SketchedNewton, s: SketchedNewtonState) -> SketchedNewtonState:
-    """Take a step towards feasibility; at the goal go back to Newton with multipliers of least squares."""
-    size = norm2(s.constraint)
-    if is_stationary(s.constraint, s.jacobian):
-        return _infeasible(s, size)
-    step = feasibility_step(problem, s.x, s.constraint, s.jacobian, s.sigma)
-    problem.counts["inner.factorisation"] += step.factorisations
-    s.sigma = step.sigma
-    if step.x is None or step.values is None:
-        if _slopeless(s, size, 1e-7):
-            return _infeasible(s, size)
-        return s.give_up(Status.STALLED, f"norm2(c) = {size:.3e} cannot be made smaller from here; try another x0")
-    G, c = as_matrix(step.values.jacobian), step.values.constraint - problem.constraint_lower
-    y = s.y
-    if norm2(c) <= s.feasibility_goal:
-        assert step.values.gradient is not None
-        y = _multipliers(step.values.gradient, G)
-        s.feasibility_goal = 0.0
-        s.eta = Penalties(solver.penalty_constraint, solver.penalty_gradient)
-    _move(problem, s, step.x, y, step.values, G, c)
-    s.step_size, s.shift, s.rung = 1.0, 0.0, Rung.FEASIBILITY
-    if _slopeless(s, norm2(c), 1e-7 if size - norm2(c) <= 1e-10 * size else 1e-9):
-        return _infeasible(s, norm2(c))
-    return s
-
-
-def _slopeless(s: SketchedNewtonState, size: float, slope: float) -> bool:
-    """Whether norm2(c) = size is not small but its slope is."""
-    return size > 1e3 * s.tolerance and norm2(s.jacobian.T @ s.constraint) <= slope * max(1.0, size)
-
-
-def _infeasible(s: SketchedNewtonState, size: float) -> SketchedNewtonState:
-    slope_size = norm2(s.jacobian.T @ s.constraint)
-    return s.give_up(
-        Status.INFEASIBLE,
-        f"a stationary point of the infeasibility: norm2(c) = {size:.3e} but norm2(G^T c) = {slope_size:.3e}; "
-        "the constraints contradict each other here, try another x0",
-    )
-
-
-def _feasible(s: SketchedNewtonState) -> float:
-    """Return the size of c that counts as none."""
-    return max(0.1 * s.tolerance, 10 * float(np.finfo(s.constraint.dtype).eps))
-
-
-def _move(
-    problem: NLP, s: SketchedNewtonState, x: Array, y: Array, values: Evaluation, G: Any, c: Array
-) -> None:
-    """Write a new point, with all that belongs to it."""
-    assert values.gradient is not None
-    s.x, s.y, s.objective, s.gradient, s.constraint, s.jacobian = x, y, values.objective, values.gradient, c, G
-    s.iterations += 1
-    _measure(problem, s)
-
-
-def _measure(problem: NLP, s: SketchedNewtonState) -> SketchedNewtonState:
-    s.residual = float(np.hypot(problem.norm(s.lagrangian_gradient()), problem.norm(s.constraint)))
-    s.scale = max(1.0, problem.norm(s.gradient))
-    return s
-
-
-def _count(problem: NLP, s: SketchedNewtonState) -> None:
-    counts, work = problem.counts, s.work
-    for name, n in (("sketch", work.sketch_steps), ("product", work.products), ("factorisation", work.factorisations)):
-        if n:
-            counts[f"inner.{name}"] += n
-
-
-def _better_multipliers(problem: NLP, s: SketchedNewtonState) -> None:
-    """Take the multipliers of least squares where the merit function is smaller with them: a step in y alone."""
-    y = _multipliers(s.gradient, s.jacobian)
-    now = merit(s.objective, s.constraint, s.y, s.lagrangian_gradient(), s.eta)
-    then = merit(s.objective, s.constraint, y, s.gradient + s.jacobian.T @ y, s.eta)
-    if then < now and norm2(s.gradient + s.jacobian.T @ y) < norm2(s.lagrangian_gradient()):
-        s.y = y
-        _measure(problem, s)
-
-
-def _multipliers(gradient: Array, G: Any) -> Array:
-    """Return multipliers of least squares that nearly dependent rows of G do not blow up."""
-    return least_squares_multipliers(gradient, G, cutoff=1e-5).astype(gradient.dtype, copy=False)
+        rungs = tuple(rung for rung, wanted in used if wanted)
+        if self.factor and s.shift > 0:
+            rungs = (Rung.FACTOR,)
+        sketch = SketchAndProject(sketch=self.sketch, equilibrate=self.equilibrate)
+        return Ladder(system, sketch, rungs, s.rng, s.factor_work, self.sketch_limit, s.work)
 
 
 def _finite(H: Any) -> bool:
