@@ -282,7 +282,8 @@ class NLP(Problem):
         """Return where `values` equal a finite `bound` up to rounding."""
         reach = 10 * np.sqrt(np.finfo(self.dtype).eps) * np.maximum(1.0, np.abs(bound))
         with np.errstate(invalid="ignore"):
-            return np.isfinite(bound) & (np.abs(values - bound) <= reach)
+            near: Array = np.isfinite(bound) & (np.abs(values - bound) <= reach)
+        return near
 
     def bound_multipliers(self, x: Array, y: Array | None = None) -> Array:
         """Return z (n,) with grad_x L + z = 0 on active bounds: z >= 0 at an upper, <= 0 at a lower bound, else 0."""

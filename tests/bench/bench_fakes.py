@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,17 +50,20 @@ class FakeState(State):
 
 @dataclass(frozen=True, kw_only=True)
 class Fake(Solver[LinearSystem, FakeState]):
-    """Solves a diagonal system exactly, after `steps` steps of `seconds` each."""
+    """Solves a diagonal system exactly, after `steps` steps of `seconds` each; makes the file `marker` in a step."""
 
     solves: ClassVar[type[LinearSystem]] = LinearSystem
     state: ClassVar[type[State]] = FakeState
     steps: int = 1
     seconds: float = 0.0
+    marker: str = ""
 
     def begin(self, problem: Any, x0: Any, y0: Any, rng: Any, previous: Any) -> FakeState:
         return FakeState(x=x0, rng=rng, residual=problem.residual(x0), scale=problem.scale())
 
     def step(self, problem: Any, state: FakeState) -> FakeState:
+        if self.marker:
+            Path(self.marker).touch()
         self.act()
         time.sleep(self.seconds)
         state.iterations += 1
@@ -136,3 +140,16 @@ class Warm(Fake):
 
     def act(self) -> None:
         assert os.environ["BENCH_FAKES_WARM"] == "yes"
+
+
+def command() -> int:
+    """The command `resolvent`, of a code that stays the same though files are edited between two calls."""
+    from resolvent.bench import machine
+    from resolvent.cli import main
+
+    machine.code_version = lambda: {"version": "0.1.0", "commit": None, "clean": None, "changes": None}
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(command())

@@ -41,9 +41,7 @@ def row_steps(A: Array, b: Array, z: Array, rows: Array, weights: Array) -> None
 
 
 @compiled
-def row_steps_csr(
-    data: Array, indices: Array, indptr: Array, b: Array, z: Array, rows: Array, weights: Array
-) -> None:
+def row_steps_csr(data: Array, indices: Array, indptr: Array, b: Array, z: Array, rows: Array, weights: Array) -> None:
     for i in rows:
         product = -b[i]
         for k in range(indptr[i], indptr[i + 1]):
@@ -89,9 +87,7 @@ def factor_blocks_csr(
 
 
 @compiled
-def block_row_steps(
-    A: Array, b: Array, z: Array, order: Array, pointers: Array, factors: Array, blocks: Array
-) -> None:
+def block_row_steps(A: Array, b: Array, z: Array, order: Array, pointers: Array, factors: Array, blocks: Array) -> None:
     n = z.shape[0]
     work = np.zeros(factors.shape[-1], dtype=z.dtype)
     for k in blocks:

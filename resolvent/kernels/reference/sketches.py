@@ -46,9 +46,7 @@ def row_steps(A: Array, b: Array, z: Array, rows: Array, weights: Array) -> None
         z -= weights[i] * (A[i] @ z - b[i]) * A[i]
 
 
-def row_steps_csr(
-    data: Array, indices: Array, indptr: Array, b: Array, z: Array, rows: Array, weights: Array
-) -> None:
+def row_steps_csr(data: Array, indices: Array, indptr: Array, b: Array, z: Array, rows: Array, weights: Array) -> None:
     """As `row_steps` for CSR arrays. Work: 4 nnz(row) flops a step."""
     for i in rows:
         span = slice(indptr[i], indptr[i + 1])
@@ -75,9 +73,7 @@ def factor_blocks_csr(
     factor_blocks(_dense(data, indices, indptr), order, pointers, factors)
 
 
-def block_row_steps(
-    A: Array, b: Array, z: Array, order: Array, pointers: Array, factors: Array, blocks: Array
-) -> None:
+def block_row_steps(A: Array, b: Array, z: Array, order: Array, pointers: Array, factors: Array, blocks: Array) -> None:
     """Project z on all equations of a block at once, for the drawn `blocks` (k,); factors from `factor_blocks`.
 
     Work: 4 q n + 2 q^2 flops a step.

@@ -56,6 +56,9 @@ __all__ = ["Sketch", "SketchAndProject", "SketchAndProjectState"]
 Steps: TypeAlias = Callable[[Array, np.random.Generator, int], None]
 """steps(z, rng, count): take `count` sketch steps on z, in place."""
 
+CHEAP = 20_000
+"""Flops that cost less than the call of a kernel: a burst has at least so many."""
+
 DRAWN_AT_ONCE = 1 << 20
 """Random numbers drawn in one go by the dense sketches, which bounds their memory to 8 MiB."""
 
@@ -292,7 +295,9 @@ class SketchAndProject(Solver[LinearSystem, SketchAndProjectState]):
             isinstance(self.equilibrate, int) and self.equilibrate >= 0, "equilibrate", self.equilibrate, "an int >= 0"
         )
         every = self.check_every
-        require(every is None or (isinstance(every, int) and every > 0), "check_every", every, "None or an int >= 1")
+        require(
+            every is None or (isinstance(every, int) and every > 0), "check_every", every, "None or a whole number >= 1"
+        )
 
     def begin(
         self,
@@ -332,9 +337,10 @@ class SketchAndProject(Solver[LinearSystem, SketchAndProjectState]):
             return None
         n = len(b)
         nnz = A.nnz if hasattr(A, "indptr") else n * n
-        every = self.check_every or self.sketch.usual_burst(n)
+        work = self.sketch.products(n, nnz)
+        every = self.check_every or max(self.sketch.usual_burst(n), ceil(CHEAP / (2 * nnz * work + 1)))
         steps = self.sketch.prepare(A, b, state.order)
-        state.prepared = Prepared(problem, columns, steps, every, self.sketch.products(n, nnz))
+        state.prepared = Prepared(problem, columns, steps, every, work)
         return state.prepared  # type: ignore[no-any-return]
 
 

@@ -83,7 +83,9 @@ class SparseFactor:
     def __init__(self, A: Any, diagonal_pivots: bool) -> None:
         rows, _ = equilibrate(A, 3)
         S = scaled(A, rows, rows)
-        columns = sp.csc_matrix((arrays64(S.data), S.indices, S.indptr), shape=S.shape)  # symmetric: CSR is CSC
+        columns = sp.csc_matrix(
+            (S.data.astype(np.float64, copy=False), S.indices, S.indptr), shape=S.shape
+        )  # symmetric: CSR is CSC
         self._scale = rows
         self._lu = None
         self.negative: int | None = None
@@ -105,8 +107,5 @@ class SparseFactor:
     def solve(self, b: Array) -> Array:
         if self._lu is None:
             return np.full_like(b, np.nan)
-        return self._scale * self._lu.solve(arrays64(b * self._scale)).astype(b.dtype, copy=False)
-
-
-def arrays64(x: Array) -> Array:
-    return x.astype(np.float64, copy=False)
+        z: Array = self._lu.solve((b * self._scale).astype(np.float64, copy=False))
+        return self._scale * z.astype(b.dtype, copy=False)

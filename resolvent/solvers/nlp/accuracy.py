@@ -101,7 +101,7 @@ class Computable(Accuracy):
         return self.largest
 
     def begin(self, level: float, system: NewtonSystem, eta: Penalties, norm_b: float) -> float:
-        return max(self.least, min(self.largest, norm_b**self.power))
+        return float(max(self.least, min(self.largest, norm_b**self.power)))
 
     @property
     def finest(self) -> float | None:

@@ -88,13 +88,13 @@ class Geometric(Curvature):
 
     def accepts(self, system: NewtonSystem, z: Array, negative: int | None) -> bool:
         if negative is not None:
-            return negative == system.m
+            return bool(negative == system.m)
         dx = z[: system.n]
         size = float(np.sqrt(dx @ dx))
         Gdx = system.G @ dx
         if float(np.sqrt(Gdx @ Gdx)) > 1e-3 * size:
             return True
-        return system.curvature(z) >= self.least * size**2
+        return bool(system.curvature(z) >= self.least * size**2)
 
     def larger(self, shift: float, last: float) -> float:
         if shift == 0:

@@ -108,8 +108,8 @@ class Ladder:
     def _predicted_factor_work(self) -> float:
         n = self.system.order
         if not self.system.sparse:
-            return n**3 / 3
-        return (5 * self.system.nnz) ** 2 / (2 * n)  # a guess of the fill, replaced by the first measurement
+            return float(n**3 / 3)
+        return float((5 * self.system.nnz) ** 2 / (2 * n))  # a guess of the fill, replaced by the first measurement
 
     def reach(self, target: float) -> bool:
         """Improve z until norm2(r) <= target; False where the highest rung cannot."""

@@ -131,13 +131,13 @@ class NewtonSystem:
     @property
     def sparse(self) -> bool:
         """Whether Gamma is kept as a sparse matrix."""
-        return sp.issparse(self.matrix)
+        return bool(sp.issparse(self.matrix))
 
     @property
     def nnz(self) -> int:
         """Number of entries of Gamma that a product reads."""
         if self.matrix is None:
-            return self.order + 2 * (self.G.nnz if sp.issparse(self.G) else self.G.size)
+            return int(self.order + 2 * (self.G.nnz if sp.issparse(self.G) else self.G.size))
         return int(self.matrix.nnz) if self.sparse else self.order**2
 
     def regularise(self, shift: float, dual_shift: float) -> None:
