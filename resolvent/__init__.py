@@ -10,6 +10,7 @@ True
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from resolvent.solvers.stop import Status, Stop
 
 __version__ = "0.1.0"
+
+logging.getLogger("resolvent").addHandler(logging.NullHandler())
 
 _HOME = {
     "errors": ("BackendError", "OptionError", "ProblemError", "ResolventError", "SolveError"),

@@ -124,7 +124,10 @@ def _is_infeasible(problem: Any, x: Array, tolerance: float) -> bool:
     if not isinstance(problem, NLP):
         return False
     violation, slope = problem.infeasibility(x)
-    return isfinite(slope) and slope <= STATIONARY * max(1.0, violation) and violation > 100 * tolerance
+    if not isfinite(slope) or slope > STATIONARY * max(1.0, violation):
+        return False
+    # where c is small its slope is small too: then it has to be small beside c
+    return violation > 100 * tolerance or (violation > 3 * tolerance and slope <= STATIONARY * violation)
 
 
 def curvature(problem: Any, certificate: tuple[Array, ...]) -> str | None:

@@ -8,11 +8,9 @@ file never makes us import anything: it may name only classes of modules that ar
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import sys
-import tempfile
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from resolvent.caching import atomic_write
 from resolvent.errors import OptionError
 from resolvent.solvers.base import State, is_cache
 from resolvent.typing import Array
@@ -45,22 +44,10 @@ def save_state(state: State, path: str | os.PathLike[str]) -> Path:
     """
     arrays: list[Array] = []
     meta = json.dumps({"version": VERSION, "state": _encode(state, arrays)})
-    buffer = io.BytesIO()
     named = {f"a{i}": array for i, array in enumerate(arrays)}
     named |= {"meta": np.array(meta), "sha256": np.array(_digest(meta, arrays))}
-    np.savez(buffer, **named)  # type: ignore[arg-type]
     target = _with_suffix(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(buffer.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    atomic_write(target, lambda stream: np.savez(stream, **named))  # type: ignore[arg-type]
     return target
 
 

@@ -13,7 +13,7 @@ def test_a_step_that_does_nothing_is_stalled(case):
     problem = case.problem()
     if problem.x0 is None:
         problem = problem.replace(x0=case.solver.start(problem).x)
-    result = rs.solve(problem, Idle(), stop=rs.Stop(rtol=0))
+    result = rs.solve(problem, Idle(), stop=rs.Stop(rtol=0, seconds=5))
     assert result.status is Status.STALLED
     assert "did nothing" in result.message
     assert result.iterations == 0

@@ -8,7 +8,7 @@ import numpy as np
 
 import resolvent as rs
 from resolvent.solvers.base import is_cache
-from tests.contracts.helpers import arrays_in, every, run, same, without_run
+from tests.contracts.helpers import arrays_in, every, run, same, those, without_run
 
 
 @every
@@ -70,6 +70,17 @@ def test_a_cache_remembers_its_problem(case):
     for _ in range(3):
         state = case.solver.step(problem, state)
         other = case.solver.step(case.problem(), other)
+    assert same(without_run(state), without_run(other))
+
+
+@those(lambda case: case.changed)
+def test_a_problem_may_change_between_two_steps(case):
+    """What was built for the old one is not used for the new one."""
+    state = case.solver.start(case.problem())
+    state = case.solver.step(case.problem(), state)
+    without_caches = state.copy()
+    changed = case.changed()
+    state, other = case.solver.step(changed, state), case.solver.step(case.changed(), without_caches)
     assert same(without_run(state), without_run(other))
 
 

@@ -52,11 +52,9 @@ def test_there_are_kernels():
 def test_examples_cover_the_corners(family, name, rng):
     make = reference(family).EXAMPLES[name]
     examples = make(rng, np.float32)
-    sizes = [len(a[-1]) if np.ndim(a[-1]) else len(a[-2]) for a in examples]
     assert any(len(np.atleast_1d(a[0])) == 0 or 0 in np.shape(a[0]) for a in examples), "no empty example"
     assert any(np.size(a[0]) == 1 for a in examples), "no example of one element"
     assert any(getattr(x, "dtype", None) == np.float32 for a in examples for x in a)
-    assert sizes
 
 
 @every
@@ -94,9 +92,9 @@ def has_cupy():
 
 def test_unknown_kernel():
     with pytest.raises(AttributeError, match="no kernel 'nothing'"):
-        resolvent.kernels.sketches.nothing
+        getattr(resolvent.kernels.sketches, "nothing")  # noqa: B009
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        resolvent.kernels.nothing
+        getattr(resolvent.kernels, "nothing")  # noqa: B009
 
 
 @pytest.mark.skipif(has_cupy(), reason="CuPy is installed")

@@ -149,14 +149,16 @@ def test_bound_multipliers_at_an_upper_bound_are_positive():
 
 
 def test_fitted_multipliers_are_clipped_to_the_signs_of_inequalities_alone():
-    """min -x subject to x >= 0: at x = 0 the fit is y = 1, of the wrong sign for a lower bound."""
+    """min -x subject to 2 x >= 0: at x = 0 the fit is y = 1/2, of the wrong sign for a lower bound."""
     options = {"n": 1, "m": 1, "objective": lambda x: -x[0], "gradient": lambda x: -np.ones(1)}
-    options |= {"constraint": lambda x: x.copy(), "jacobian": lambda x: np.ones((1, 1))}
+    options |= {"constraint": lambda x: 2 * x, "jacobian": lambda x: np.full((1, 1), 2.0)}
     lower = NLP(**options, constraint_lower=0.0, constraint_upper=np.inf)
     equation = NLP(**options, constraint_lower=0.0, constraint_upper=0.0)
     x = np.zeros(1)
-    assert lower.residual(x) == pytest.approx(1)
-    assert equation.residual(x) == pytest.approx(0)
+    for problem, y, residual in ((lower, 0.0, 1.0), (equation, 0.5, 0.0)):
+        found = problem.multipliers(x, problem.gradient(x), problem.jacobian(x), problem.constraint(x))
+        assert found == pytest.approx([y])
+        assert problem.residual(x) == pytest.approx(residual)
 
 
 def test_fitted_multipliers_ignore_variables_at_their_bounds():

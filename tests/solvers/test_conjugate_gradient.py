@@ -93,6 +93,23 @@ def test_the_residual_that_ends_a_run_is_the_true_one(rng):
     assert result.success == (result.residual <= 1e-9 * np.linalg.norm(b))
 
 
+def test_a_tolerance_out_of_reach_ends_at_the_limit(rng):
+    """The recurrence would claim it; the residual that could end the run is computed."""
+    system = LinearSystem(spd(60, 1e8, rng), rng.standard_normal(60), spd=True)
+    result = rs.solve(system, ConjugateGradient(), stop=rs.Stop(rtol=1e-13, iterations=2000))
+    assert result.status in (Status.ITERATIONS, Status.BREAKDOWN)
+    assert "claims" not in result.message
+
+
+def test_the_residual_of_a_run_that_was_cut_is_computed():
+    """Within the run it is carried by the recurrence."""
+    system = poisson(10)
+    for iterations in (3, 10, 20):
+        result = rs.solve(system, ConjugateGradient(), stop=rs.Stop(rtol=0, iterations=iterations))
+        assert result.residual == system.residual(result.x)
+        assert result.counts["apply"] == iterations + 2
+
+
 def test_one_product_per_iteration():
     system = poisson(10)
     result = rs.solve(system, ConjugateGradient(), stop=rs.Stop(rtol=1e-8))
@@ -102,8 +119,9 @@ def test_one_product_per_iteration():
 # ---- singular systems
 
 
-@pytest.mark.parametrize("preconditioner", [None, Jacobi()])
+@pytest.mark.parametrize("preconditioner", [None, Jacobi(), lambda r: r * np.linspace(1, 2, 40)])
 def test_a_singular_system_is_solved_off_its_null_space(preconditioner, rng):
+    """Also with a preconditioner that leads into it."""
     n, A = 40, ring(40)
     x = rng.standard_normal(n)
     x -= x.mean()
@@ -122,6 +140,22 @@ def test_the_null_space_part_of_the_start_stays(rng):
     result = rs.solve(system, ConjugateGradient(), np.full(20, 5.0), stop=rs.Stop(rtol=1e-10))
     assert result.success
     assert result.x.mean() == pytest.approx(5)
+
+
+def test_rounding_that_leads_into_the_null_space_is_removed(rng):
+    """Here the products are wrong by a constant, as after many rounding errors."""
+
+    class Rounded:
+        def __matmul__(self, v):
+            return ring(20) @ v + 1e-6
+
+    b = rng.standard_normal(20)
+    system = LinearSystem(Rounded(), b - b.mean(), spd=True, null_space=np.ones(20))
+    solver = ConjugateGradient()
+    state = solver.start(system)
+    for _ in range(5):
+        state = solver.step(system, state)
+        assert abs(state.r.sum()) < 1e-12
 
 
 def test_an_inconsistent_system_is_infeasible():

@@ -138,7 +138,8 @@ def _matrix(data: Array, indices: Array, indptr: Array) -> Any:
 
 
 def _integers(values: Array) -> Array:
-    return cp.ascontiguousarray(cp.asarray(values, dtype=cp.int64))
+    integers: Array = cp.ascontiguousarray(cp.asarray(values, dtype=cp.int64))
+    return integers
 
 
 @lru_cache(maxsize=1)

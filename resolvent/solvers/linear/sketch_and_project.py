@@ -325,6 +325,16 @@ class SketchAndProject(Solver[LinearSystem, SketchAndProjectState]):
         state.x, state.residual, state.iterations = x, residual, state.iterations + count
         return state
 
+    def warm_up(self, problem: LinearSystem) -> None:
+        """Compile the kernels of the sketch, on a system of order 3 of the same kind as `problem`."""
+        tiny: Any = np.eye(3, dtype=problem.dtype)
+        if sp.issparse(problem.A):
+            index = problem.A.indices.dtype if hasattr(problem.A, "indices") else np.int32
+            tiny = sp.csr_array(tiny)
+            tiny.indices, tiny.indptr = tiny.indices.astype(index), tiny.indptr.astype(index)
+        system = LinearSystem(tiny, np.ones(3, problem.dtype))
+        self.step(system, self.start(system))
+
     def _prepared(self, problem: LinearSystem, state: SketchAndProjectState) -> Prepared | None:
         ready = state.prepared
         if ready is not None and ready.system is problem:

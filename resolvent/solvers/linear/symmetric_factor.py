@@ -107,5 +107,6 @@ class SparseFactor:
     def solve(self, b: Array) -> Array:
         if self._lu is None:
             return np.full_like(b, np.nan)
-        z: Array = self._lu.solve((b * self._scale).astype(np.float64, copy=False))
-        return self._scale * z.astype(b.dtype, copy=False)
+        z = self._lu.solve((b * self._scale).astype(np.float64, copy=False)).astype(b.dtype, copy=False)
+        scaled_back: Array = self._scale * z
+        return scaled_back

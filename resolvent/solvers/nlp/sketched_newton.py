@@ -35,8 +35,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 
 from resolvent.arrays import norm2
+from resolvent.problems.linear import LinearSystem
 from resolvent.problems.nlp import NLP
 from resolvent.solvers.base import Solver, State, require
 from resolvent.solvers.linear.sketch_and_project import Sketch, SketchAndProject
@@ -47,7 +49,7 @@ from resolvent.solvers.nlp.hessian import as_matrix, lagrangian_hessian
 from resolvent.solvers.nlp.ladder import Ladder, Rung, Work
 from resolvent.solvers.nlp.line_search import line_search
 from resolvent.solvers.nlp.merit import Penalties, slope
-from resolvent.solvers.nlp.newton_system import NewtonSystem
+from resolvent.solvers.nlp.newton_system import DENSE_ORDER, NewtonSystem
 from resolvent.solvers.nlp.state import SketchedNewtonState, first_multipliers, improve_multipliers, measure
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array
@@ -229,6 +231,16 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
             return s.give_up(Status.UNBOUNDED, f"the objective has fallen to {s.objective:.3e} at feasible points")
         return s if moved else self._without_descent(problem, s)
 
+    def warm_up(self, problem: NLP) -> None:
+        """Compile the kernels of the sketch, for dense or sparse systems as `problem` will need them."""
+        A: Any = np.eye(3, dtype=problem.dtype)
+        if problem.n + problem.m > DENSE_ORDER:
+            A = sp.csr_array(A)
+        self._sketching().warm_up(LinearSystem(A, np.ones(3, problem.dtype)))
+
+    def _sketching(self) -> SketchAndProject:
+        return SketchAndProject(sketch=self.sketch, equilibrate=self.equilibrate)
+
     def _first_penalties(self) -> Penalties:
         return Penalties(self.penalty_constraint, self.penalty_gradient)
 
@@ -346,8 +358,7 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         rungs = tuple(rung for rung, wanted in used if wanted)
         if self.factor and s.shift > 0:
             rungs = (Rung.FACTOR,)
-        sketch = SketchAndProject(sketch=self.sketch, equilibrate=self.equilibrate)
-        return Ladder(system, sketch, rungs, s.rng, s.factor_work, self.sketch_limit, s.work)
+        return Ladder(system, self._sketching(), rungs, s.rng, s.factor_work, self.sketch_limit, s.work)
 
 
 def _finite(H: Any) -> bool:
