@@ -151,6 +151,8 @@ class NLP(Problem):
             found.add("bounds")
         if (self.constraint_lower != self.constraint_upper).any():
             found.add("inequalities")
+        if self.m and self.jacobian is None:
+            found.add("no jacobian")
         return found
 
     def identity(self) -> str:

@@ -293,6 +293,9 @@ def test_features_tell_bounds_from_inequalities():
     assert make(lower=[0, -np.inf, -np.inf]).features() == {"bounds"}
     assert make(constraint_upper=[0, 1]).features() == {"inequalities"}
     assert hs.hs71().features() == {"bounds", "inequalities"}
+    products = {"jacobian": None, "jvp": lambda x, v: v[:2], "vjp": lambda x, w: np.zeros(3)}
+    assert make(**products).features() == {"no jacobian"}
+    assert make(m=0, constraint=None, jacobian=None).features() == set()
     assert make().identity() == "NLP without a name float64 n=3 m=2"
 
 
