@@ -208,8 +208,8 @@ def _slopes(F: Any, D: Any, x: Array, d: Array) -> Array:
         both = clear[:-1] & clear[1:] & (local > 0.5)
     for i in range(len(change)):
         found = local[both[:, i], i]
-        if len(found):
-            slopes[i] = found[-1]
+        if len(found) > 1:  # a single slope can be rounding that happens to fall
+            slopes[i] = found[-2:].max()
         elif not np.isfinite(change[i]):
             slopes[i] = -np.inf
     return slopes

@@ -20,13 +20,20 @@ __all__ = ["NLP", "Evaluation", "least_squares_multipliers"]
 class Evaluation(NamedTuple):
     """What a solver needs of an NLP at a point.
 
-    `gradient` (n,) and `jacobian` (m, n) are None at order 0, and where the objective or a constraint is not finite.
+    `gradient` (n,) and `jacobian` (m, n) are None at order 0, and where any value is not finite: then `fault` names the
+    function.
     """
 
     objective: float
     constraint: Array
     gradient: Array | None
     jacobian: Matrix | None
+    fault: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the derivatives are there."""
+        return self.gradient is not None and self.jacobian is not None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -174,17 +181,22 @@ class NLP(Problem):
     def at(self, x: Array, order: int = 1) -> Evaluation:
         """Evaluate f and c, and at order 1 also their first derivatives, in as few calls as the problem allows.
 
-        The derivatives are skipped (None) where f or c is not finite: a line search would not use them.
+        The derivatives are not evaluated where f or c is not finite: a line search would not use them.
         """
         if self.evaluate is not None:
             return self._at_once(x, order)
         f = self.objective(x)
         c = self.constraint(x) if self.constraint is not None else np.zeros(0, self.dtype)
-        if order == 0 or not (np.isfinite(f) and np.isfinite(c).all()):
-            return Evaluation(f, c, None, None)
+        fault = _fault({"objective": f, "constraint": c})
+        if order == 0 or fault:
+            return Evaluation(f, c, None, None, fault)
         g = self.gradient(x)
         J = self.jacobian(x) if self.jacobian is not None else None
-        return Evaluation(f, c, g, np.zeros((0, self.n), self.dtype) if self.m == 0 else J)
+        return self._evaluation(f, c, g, np.zeros((0, self.n), self.dtype) if self.m == 0 else J)
+
+    def _evaluation(self, f: float, c: Array, g: Array, J: Matrix | None) -> Evaluation:
+        fault = _fault({"objective": f, "constraint": c, "gradient": g, "jacobian": J})
+        return Evaluation(f, c, None, None, fault) if fault else Evaluation(f, c, g, J)
 
     def _at_once(self, x: Array, order: int) -> Evaluation:
         """Call `evaluate`; its values count and are checked as those of the single functions."""
@@ -198,8 +210,8 @@ class NLP(Problem):
             raise ProblemError(f"evaluate(x, {order}) returned {type(values).__name__}, expected (f, c, g, J)")
         f, c = self._received("objective", values[0]), self._received("constraint", values[1])
         if order == 0:
-            return Evaluation(f, c, None, None)
-        return Evaluation(f, c, self._received("gradient", values[2]), self._received("jacobian", values[3]))
+            return Evaluation(f, c, None, None, _fault({"objective": f, "constraint": c}))
+        return self._evaluation(f, c, self._received("gradient", values[2]), self._received("jacobian", values[3]))
 
     def _received(self, name: str, value: Any) -> Any:
         """Count and check a value of `evaluate` as one of the function `name`; absent functions give empty arrays."""
@@ -309,6 +321,15 @@ class NLP(Problem):
                 slope = self.vjp(inside, v) if self.jacobian is None and self.vjp else self._jacobian(inside).T @ v
             violation = float(np.hypot(violation, self.norm(x - inside)))
             return violation, self.norm(inside - np.clip(inside - slope, self.lower, self.upper))
+
+
+def _fault(values: dict[str, Any]) -> str:
+    """Return the name of the first value that is not finite, or nothing."""
+    for name, value in values.items():
+        entries = value.data if hasattr(value, "indptr") else value
+        if value is not None and not np.isfinite(entries).all():
+            return name
+    return ""
 
 
 def least_squares_multipliers(g: Array, J: Matrix, cutoff: float = 1e-10) -> Array:

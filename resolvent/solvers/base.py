@@ -38,7 +38,7 @@ from resolvent.problems.base import Problem
 from resolvent.solvers.stop import Status
 from resolvent.typing import Point, RandomSource
 
-__all__ = ["RunInfo", "Solver", "State", "cache", "is_cache", "require", "require_match"]
+__all__ = ["RunInfo", "Solver", "State", "cache", "is_cache", "is_number", "is_whole", "require", "require_match"]
 
 P = TypeVar("P", bound=Problem)
 S = TypeVar("S", bound="State")
@@ -252,6 +252,17 @@ def require(condition: bool, name: str, value: Any, allowed: str) -> None:
     """Raise OptionError unless `condition`: for the checks in ``__post_init__``."""
     if not condition:
         raise OptionError(f"{name} is {value!r}, expected {allowed}")
+
+
+def is_number(value: Any, *, above: float) -> bool:
+    """Whether `value` is a finite number > `above`."""
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return bool(number and isfinite(value) and value > above)
+
+
+def is_whole(value: Any, *, least: int) -> bool:
+    """Whether `value` is a whole number >= `least`."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= least)
 
 
 def _generator(rng: RandomSource) -> np.random.Generator:

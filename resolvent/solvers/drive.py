@@ -25,8 +25,8 @@ __all__ = ["Callback", "Run", "iterate", "solve"]
 
 Callback: TypeAlias = Callable[[Any], Any]
 
-MAY_HAVE_CONVERGED = (Status.ITERATIONS, Status.EVALUATIONS, Status.SECONDS, Status.STALLED)
-"""Ends after which the tolerance is tested once more, on the answer of `finish`."""
+CHECKED_AGAIN = (Status.ITERATIONS, Status.EVALUATIONS, Status.SECONDS, Status.STALLED, Status.FINISHED)
+"""Ends after which a tolerance met by the answer of `finish` is checked with a fresh residual."""
 
 
 def solve(
@@ -265,10 +265,12 @@ class Run:
             or self._shared
         ):
             self.status, self.message = self._verdict(state, fault, asked)
-            residual = state.residual
-        self.history.add((state.iterations, seconds, evaluations, residual, columns))
-        if self.status:
-            self._end()
+            residual = state.residual  # a check may have written a fresh one
+            if self.status:
+                self._end()
+                return
+        if self._steps % self.history.stride == 0:
+            self.history.add((state.iterations, seconds, evaluations, residual, columns))
 
     def _fault(self, state: State, columns: dict[str, float]) -> str:
         """Return the name of what is not finite, or nothing."""
@@ -365,11 +367,14 @@ class Run:
         finish = getattr(self.solver, "finish", None)
         final = state if finish is None else finish(problem, state.copy())
         status, message = self.status, self.message
-        if finish is not None and status in MAY_HAVE_CONVERGED and final.met:
+        if finish is not None and status in CHECKED_AGAIN and final.met:
             self._doubts = 0
-            status, message = self._check(final)
-            status, message = (status, message) if status is Status.CONVERGED else (self.status, self.message)
+            checked, text = self._check(final)
+            if checked is Status.CONVERGED and status is not Status.FINISHED:
+                status, message = checked, text
         counts = {name: n - self._counts.get(name, 0) for name, n in problem.counts.items()}
+        info = state.run
+        last = (state.iterations, info.seconds, info.evaluations, state.residual, state.record())
         return Result(
             x=final.x,
             certificate=final.certificate(),
@@ -380,7 +385,7 @@ class Run:
             iterations=state.iterations,
             seconds=state.run.seconds,
             counts={name: n for name, n in counts.items() if n},
-            history=self.history.columns(),
+            history=self.history.columns(last),
             state=state,
             solver=self.solver,
             stop=self.stop,

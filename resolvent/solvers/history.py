@@ -14,35 +14,28 @@ ROWS = 20_000
 
 
 class History:
-    """Rows while a run lasts, columns at its end.
+    """Rows (iterations, seconds, evaluations, residual, record) while a run lasts, columns at its end.
 
-    At 20,000 rows every second one is dropped and the stride doubles; the last row is always kept.
+    A row is kept at every `stride`-th step. At 20,000 rows every second one is dropped and the stride doubles.
     """
 
-    __slots__ = ("last", "rows", "stride", "tick")
+    __slots__ = ("rows", "stride")
 
     def __init__(self) -> None:
         self.rows: list[tuple[Any, ...]] = []
-        self.last: tuple[Any, ...] | None = None
-        self.tick, self.stride = 0, 1
+        self.stride = 1
 
     def add(self, row: tuple[Any, ...]) -> None:
-        """Add (iterations, seconds, evaluations, residual, record)."""
-        self.last = row
-        self.tick += 1
-        if self.tick == self.stride:
-            self.tick = 0
-            rows = self.rows
-            rows.append(row)
-            if len(rows) == ROWS:  # an even number, so that the rows stay evenly spread
-                del rows[::2]
-                self.stride *= 2
+        """Keep a row."""
+        self.rows.append(row)
+        if len(self.rows) == ROWS:  # an even number, so that the rows stay evenly spread
+            del self.rows[::2]
+            self.stride *= 2
 
-    def columns(self) -> dict[str, Array]:
-        """Return arrays of equal length; what is missing at a row is nan."""
-        rows = self.rows
-        if self.last is not None and (not rows or rows[-1] is not self.last):
-            rows = [*rows, self.last]
+    def columns(self, last: tuple[Any, ...]) -> dict[str, Array]:
+        """Return arrays of equal length that end with the row `last`; what is missing at a row is nan."""
+        kept = self.rows[:-1] if self.rows and self.rows[-1][:2] == last[:2] else self.rows
+        rows = [*kept, last]
         out = {"iterations": np.array([row[0] for row in rows], dtype=np.int64)}
         for i, name in enumerate(("seconds", "evaluations", "residual"), start=1):
             out[name] = np.array([np.nan if row[i] is None else row[i] for row in rows], dtype=np.float64)

@@ -31,7 +31,7 @@ import numpy as np
 
 from resolvent import arrays
 from resolvent.problems.linear import LinearSystem
-from resolvent.solvers.base import Solver, State, cache, require
+from resolvent.solvers.base import Solver, State, cache, is_whole, require
 from resolvent.solvers.linear.preconditioning import applies, set_up
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array
@@ -117,7 +117,7 @@ class ConjugateGradient(Solver[LinearSystem, ConjugateGradientState]):
             self.preconditioner,
             "options with setup(system), or something that applies",
         )
-        require(isinstance(self.batch, int) and self.batch > 0, "batch", self.batch, "a whole number >= 1")
+        require(is_whole(self.batch, least=1), "batch", self.batch, "a whole number >= 1")
 
     def begin(
         self,

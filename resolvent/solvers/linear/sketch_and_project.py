@@ -46,7 +46,7 @@ import scipy.sparse as sp
 from resolvent import arrays, kernels
 from resolvent.errors import ProblemError
 from resolvent.problems.linear import LinearSystem
-from resolvent.solvers.base import Solver, State, cache, require
+from resolvent.solvers.base import Solver, State, cache, is_whole, require
 from resolvent.solvers.linear.equilibration import equilibrate, scaled
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array, Matrix
@@ -139,7 +139,7 @@ class BlockRows(Sketch):
     size: int = 32
 
     def __post_init__(self) -> None:
-        require(isinstance(self.size, int) and self.size > 0, "size", self.size, "a whole number >= 1")
+        require(is_whole(self.size, least=1), "size", self.size, "a whole number >= 1")
 
     def usual_burst(self, n: int) -> int:
         return ceil(n / self.size)
@@ -170,7 +170,7 @@ class Gaussian(Sketch):
     columns: int = 1
 
     def __post_init__(self) -> None:
-        require(isinstance(self.columns, int) and self.columns > 0, "columns", self.columns, "a whole number >= 1")
+        require(is_whole(self.columns, least=1), "columns", self.columns, "a whole number >= 1")
 
     def usual_burst(self, n: int) -> int:
         return 8
@@ -199,7 +199,7 @@ class Count(Sketch):
     columns: int = 32
 
     def __post_init__(self) -> None:
-        require(isinstance(self.columns, int) and self.columns > 0, "columns", self.columns, "a whole number >= 1")
+        require(is_whole(self.columns, least=1), "columns", self.columns, "a whole number >= 1")
 
     def usual_burst(self, n: int) -> int:
         return 8
@@ -290,14 +290,10 @@ class SketchAndProject(Solver[LinearSystem, SketchAndProjectState]):
     check_every: int | None = None
 
     def __post_init__(self) -> None:
+        sweeps, every = self.equilibrate, self.check_every
         require(isinstance(self.sketch, Sketch), "sketch", self.sketch, "a Sketch, as Sketch.kaczmarz()")
-        require(
-            isinstance(self.equilibrate, int) and self.equilibrate >= 0, "equilibrate", self.equilibrate, "an int >= 0"
-        )
-        every = self.check_every
-        require(
-            every is None or (isinstance(every, int) and every > 0), "check_every", every, "None or a whole number >= 1"
-        )
+        require(is_whole(sweeps, least=0), "equilibrate", sweeps, "a whole number >= 0")
+        require(every is None or is_whole(every, least=1), "check_every", every, "None or a whole number >= 1")
 
     def begin(
         self,
@@ -335,6 +331,11 @@ class SketchAndProject(Solver[LinearSystem, SketchAndProjectState]):
         system = LinearSystem(tiny, np.ones(3, problem.dtype))
         self.step(system, self.start(system))
 
+    def burst(self, n: int, nnz: int) -> int:
+        """Return the sketch steps between two residuals for a matrix of order n with nnz entries."""
+        least = ceil(CHEAP / (2 * nnz * self.sketch.products(n, nnz) + 1))
+        return self.check_every or max(self.sketch.usual_burst(n), least)
+
     def _prepared(self, problem: LinearSystem, state: SketchAndProjectState) -> Prepared | None:
         ready = state.prepared
         if ready is not None and ready.system is problem:
@@ -347,8 +348,7 @@ class SketchAndProject(Solver[LinearSystem, SketchAndProjectState]):
             return None
         n = len(b)
         nnz = A.nnz if hasattr(A, "indptr") else n * n
-        work = self.sketch.products(n, nnz)
-        every = self.check_every or max(self.sketch.usual_burst(n), ceil(CHEAP / (2 * nnz * work + 1)))
+        work, every = self.sketch.products(n, nnz), self.burst(n, nnz)
         steps = self.sketch.prepare(A, b, state.order)
         state.prepared = Prepared(problem, columns, steps, every, work)
         return state.prepared  # type: ignore[no-any-return]

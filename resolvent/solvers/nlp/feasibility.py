@@ -45,18 +45,22 @@ TRIALS = 40
 
 @dataclass
 class FeasibilityStep:
-    """The outcome: the new point, or None where no step makes norm2(c) smaller, and sigma for the next step."""
+    """The outcome: the new point, or None where no step makes norm2(c) smaller, and sigma for the next step.
+
+    `fault` names the function that was not finite at the last trial point.
+    """
 
     x: Array | None
     values: Evaluation | None
     sigma: float
     factorisations: int
+    fault: str
 
 
 def feasibility_step(problem: NLP, x: Array, c: Array, G: Any, sigma: float) -> FeasibilityStep:
     """Take one step. Work: one Hessian; one factorisation of order n + m and one evaluation per trial."""
     size, slope = norm2(c), norm2(G.T @ c)
-    eps = float(np.finfo(x.dtype).eps)
+    eps, fault = float(np.finfo(x.dtype).eps), ""
     rhs = np.concatenate([np.zeros(problem.n, c.dtype), -c])
     S = _curvature(problem, x, c, G)
     system = NewtonSystem(S, G, rhs)
@@ -69,6 +73,7 @@ def feasibility_step(problem: NLP, x: Array, c: Array, G: Any, sigma: float) -> 
             if norm2(dx) <= eps * norm2(x):
                 break
             values = problem.at(x + dx)
+            fault = values.fault
             if values.jacobian is not None and values.gradient is not None:
                 there = values.constraint - problem.constraint_lower
                 change = size**2 - norm2(there) ** 2
@@ -78,9 +83,9 @@ def feasibility_step(problem: NLP, x: Array, c: Array, G: Any, sigma: float) -> 
                 flat = abs(change) <= 1e3 * eps * size**2 and norm2(values.jacobian.T @ there) < slope
                 if ratio >= 1e-4 or flat:
                     sigma = sigma / 5 if ratio > 0.75 or flat else sigma * 2 if ratio < 0.25 else sigma
-                    return FeasibilityStep(x + dx, values, max(sigma, SMALLEST_SIGMA), trial)
+                    return FeasibilityStep(x + dx, values, max(sigma, SMALLEST_SIGMA), trial, "")
         sigma *= 4
-    return FeasibilityStep(None, None, sigma, trial)
+    return FeasibilityStep(None, None, sigma, trial, fault)
 
 
 def _solve(system: NewtonSystem, mu: float) -> tuple[Array, int | None]:
@@ -135,7 +140,8 @@ def approach(problem: NLP, s: SketchedNewtonState, eta: Penalties) -> SketchedNe
     if step.x is None or step.values is None:
         if _slopeless(s, 1e-7):
             return _infeasible(s)
-        return s.give_up(Status.STALLED, f"norm2(c) = {size:.3e} cannot be made smaller from here; try another x0")
+        why = f"{step.fault} is not finite around it; " if step.fault else ""
+        return s.give_up(Status.STALLED, f"norm2(c) = {size:.3e} cannot be made smaller; {why}try another x0")
     y = s.y
     if norm2(step.values.constraint - problem.constraint_lower) <= s.feasibility_goal:
         assert step.values.gradient is not None

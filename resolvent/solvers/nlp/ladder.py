@@ -142,12 +142,15 @@ class Ladder:
     def _sketch(self, target: float, last: bool) -> None:
         n, nnz = self.system.order, self.system.nnz
         sketch = self.sketch.sketch
-        burst = self.sketch.check_every or sketch.usual_burst(n)
-        burst_work = 2 * nnz * (1 + burst * sketch.products(n, nnz))
+        burst_work = 2 * nnz * (1 + self.sketch.burst(n, nnz) * sketch.products(n, nnz))
         budget = np.inf if last else self.factor_work
         if burst_work > budget:
             return
         state, linear = self._start_sketch()
+        state.limit = self.limit
+        eps = float(np.finfo(self.system.b.dtype).eps)
+        assert self.system.matrix is not None
+        frobenius = norm2(self.system.matrix.data if self.system.sparse else self.system.matrix)
         while not self.norm <= target and state.iterations < self.limit:
             before, steps = self.norm, state.iterations
             state = self.sketch.step(linear, state)
@@ -155,6 +158,8 @@ class Ladder:
             self.work.products += 1
             assert state.residual is not None
             self.z, self.norm = state.x, state.residual
+            if self.norm <= eps * (self.size + frobenius * norm2(self.z)):
+                break  # rounding: more steps change nothing
             if last:
                 continue
             gain = np.log(before / self.norm) if 0 < self.norm < before else 0.0

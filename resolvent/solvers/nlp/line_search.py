@@ -67,6 +67,7 @@ def line_search(
     while alpha >= (shortest if slope < 0 else 1.0):
         x, y = s.x + alpha * dx, s.y + alpha * dy
         values = problem.at(x)
+        s.fault = values.fault
         if values.gradient is not None and values.jacobian is not None:
             c = values.constraint - problem.constraint_lower
             gradient = values.gradient + as_matrix(values.jacobian).T @ y

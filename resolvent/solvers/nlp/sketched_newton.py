@@ -40,7 +40,7 @@ import scipy.sparse as sp
 from resolvent.arrays import norm2
 from resolvent.problems.linear import LinearSystem
 from resolvent.problems.nlp import NLP
-from resolvent.solvers.base import Solver, State, require
+from resolvent.solvers.base import Solver, State, is_number, is_whole, require
 from resolvent.solvers.linear.sketch_and_project import Sketch, SketchAndProject
 from resolvent.solvers.nlp.accuracy import Accuracy, Computable, Paper
 from resolvent.solvers.nlp.curvature import Curvature, Geometric, Published
@@ -146,9 +146,15 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         require(isinstance(self.sketch, Sketch), "sketch", self.sketch, "a Sketch, as Sketch.kaczmarz()")
         require(isinstance(self.accuracy, Accuracy), "accuracy", self.accuracy, "an Accuracy, as Accuracy.paper()")
         require(isinstance(self.curvature, Curvature), "curvature", self.curvature, "a Curvature")
-        for name in ("penalty_constraint", "penalty_gradient", "sketch_limit"):
-            require(getattr(self, name) > 0, name, getattr(self, name), "a number > 0")
-        require(self.penalty_factor > 1, "penalty_factor", self.penalty_factor, "a number > 1")
+        for name in ("krylov", "factor", "safeguards"):
+            require(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
+        for name in ("penalty_constraint", "penalty_gradient"):
+            require(is_number(getattr(self, name), above=0), name, getattr(self, name), "a number > 0")
+        require(is_number(self.penalty_factor, above=1), "penalty_factor", self.penalty_factor, "a number > 1")
+        dual = self.dual_regularisation
+        require(dual == 0 or is_number(dual, above=0), "dual_regularisation", dual, "a number >= 0")
+        require(is_whole(self.equilibrate, least=0), "equilibrate", self.equilibrate, "a whole number >= 0")
+        require(is_whole(self.sketch_limit, least=1), "sketch_limit", self.sketch_limit, "a whole number >= 1")
 
     @classmethod
     def published(cls, sketch: Sketch | None = None) -> SketchedNewton:
@@ -295,7 +301,8 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
     def _without_descent(self, problem: NLP, s: SketchedNewtonState) -> SketchedNewtonState:
         """Turn to feasibility, or say why not."""
         if not self.safeguards or s.infeasibility <= s.negligible:
-            return s.give_up(Status.STALLED, "no direction of descent of the merit function leads on from here")
+            why = f": {s.fault} is not finite at the trial points" if s.fault else ""
+            return s.give_up(Status.STALLED, f"no direction of descent of the merit function leads on{why}")
         if s.restarts >= MOST_RESTARTS:
             return s.give_up(Status.STALLED, f"{s.restarts} returns to feasibility did not help; try another x0")
         self._turn_to_feasibility(s)

@@ -49,8 +49,9 @@ class SketchedNewtonState(State):
         Smallest residual accepted by a Newton step; the last residual that was half of the one before.
     crawling, unit_steps, relaxations : int
         Steps since the milestone; unit steps in a row; how often the penalties fell.
-    step_size, shift, rung, work
-        alpha, t, the rung that ended the step, and its inner work.
+    step_size, shift, rung, work, fault
+        alpha, t, the rung that ended the step, its inner work, and the function that was not finite at the last trial
+        point.
     ended : dict
         Steps so far by the name of the rung that ended them.
     pattern : Pattern
@@ -81,6 +82,7 @@ class SketchedNewtonState(State):
     shift: float = 0.0
     rung: Rung = Rung.NONE
     work: Work = field(default_factory=Work)
+    fault: str = ""
     ended: dict[str, int] = field(default_factory=lambda: {rung.name.lower(): 0 for rung in Rung if rung})
     pattern: Any = cache()
 
