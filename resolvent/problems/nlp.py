@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ from resolvent.errors import ProblemError
 from resolvent.problems.base import Problem
 from resolvent.problems.checks import read_bounds, require_ordered, require_shape, require_size
 from resolvent.typing import Array, Matrix
+
+COUNTED_TOGETHER = ("objective", "gradient", "constraint", "jacobian")
+COST_AXIS = itemgetter(*COUNTED_TOGETHER)
 
 __all__ = ["NLP", "Evaluation", "least_squares_multipliers"]
 
@@ -123,6 +127,7 @@ class NLP(Problem):
         super().__post_init__()
         require_size(self.n, "n", 1)
         require_size(self.m, "m", 0)
+        self.counts.update(dict.fromkeys(COUNTED_TOGETHER, 0))
         n, m = self.n, self.m
         self._read_bounds()
         self.y0 = arrays.cast(self.y0, self.dtype, "y0")
@@ -173,8 +178,15 @@ class NLP(Problem):
         return x, y
 
     def evaluations(self, counts: Mapping[str, int]) -> float:
-        get = counts.get
-        return max(get("objective", 0), get("gradient", 0), get("constraint", 0), get("jacobian", 0))
+        try:
+            most, gradient, constraint, jacobian = COST_AXIS(counts)
+        except KeyError:  # a record of a run leaves out what was not called
+            return max(counts.get(name, 0) for name in COUNTED_TOGETHER)
+        if gradient > most:  # written out: this runs at every step of every run
+            most = gradient
+        if constraint > most:
+            most = constraint
+        return jacobian if jacobian > most else most
 
     # ---- values at a point
 

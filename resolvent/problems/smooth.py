@@ -93,7 +93,8 @@ class SmoothProblem(Problem):
         return x, None
 
     def evaluations(self, counts: Mapping[str, int]) -> float:
-        return float(max(counts.get("objective", 0), counts.get("gradient", 0)))
+        objective, gradient = counts.get("objective", 0), counts.get("gradient", 0)
+        return gradient if gradient > objective else objective
 
     def identity(self) -> str:
         return f"{super().identity()} n={self.n}"

@@ -83,8 +83,8 @@ def solve(
     """
     with interruptible() as interrupts:
         run = Run(problem, solver, start, resume, stop, rng, callback, interrupts)
-        while run._advance():  # a nested solve sees our signal handler and needs no other mark
-            pass
+        while not run.status:
+            run._turn()  # a nested solve sees our signal handler and needs no other mark
         return run.result
 
 
@@ -156,13 +156,14 @@ class Run:
         self._interrupts = [] if interrupts is None else interrupts
         self._shared = type(problem).agree is not Problem.agree
         self._resumed = resume is not None
-        self._steps, self._doubts = 0, 0
+        self._turns, self._doubts = 0, 0
         self._result: Result | None = None
         self._counts = dict(problem.counts)
         clock = perf_counter()
         self.state = self._begin(start, rng) if resume is None else self._go_on(resume)
         self._write_limits(clock)
-        self._look(self.state)
+        self._step, self._cost, self._tally = solver.step, problem.evaluations, problem.counts
+        self._turn(callbacks=())
 
     def _begin(self, start: Any, rng: RandomSource) -> State:
         x0, y0, previous = _unpack(self.problem, self.solver, start)
@@ -201,25 +202,13 @@ class Run:
 
     def advance(self) -> bool:
         """Take one step; return False where the run was over already."""
-        nesting.depth += 1
-        try:
-            return self._advance()
-        finally:
-            nesting.depth -= 1
-
-    def _advance(self) -> bool:
         if self.status:
             return False
-        state = self.state
-        before = state.iterations
+        nesting.depth += 1
         try:
-            self.state = state = self.solver.step(self.problem, state)
-            if state.iterations <= before and not state.status:
-                state.give_up(Status.STALLED, "the step did nothing: neither iterations nor status changed")
-            self._look(state, self.callbacks)
-        except BaseException as error:
-            error.add_note(f"in {type(self.solver).__name__}, iteration {before + 1}")
-            raise
+            self._turn()
+        finally:
+            nesting.depth -= 1
         return True
 
     def __iter__(self) -> Run:
@@ -234,43 +223,54 @@ class Run:
             raise StopIteration
         return self.state
 
-    def _look(self, state: State, callbacks: tuple[Callback, ...] = ()) -> None:
-        """Write clock and history, ask the callbacks, and decide whether the run is over.
+    def _turn(self, callbacks: tuple[Callback, ...] | None = None) -> None:
+        """One turn of the loop: step, clock, callbacks, verdict, history. The first turn (callbacks given) takes no step.
 
-        Written for speed: nothing but cheap tests runs where the verdict would be RUNNING.
+        Written for speed: nothing but cheap tests runs where the verdict is RUNNING.
         """
-        problem, info = self.problem, state.run
-        info.seconds = seconds = perf_counter() - self._clock
-        info.evaluations = evaluations = problem.evaluations(problem.counts) + self._spent
-        self._steps += 1
-        columns, residual, scale = state.record(), state.residual, state.scale
-        known = 0.0 if residual is None else residual
-        suspect = not isfinite(known + scale + sum(columns.values()) if columns else known + scale)
-        fault = self._fault(state, columns) if suspect or (residual is None and self._steps & 15 == 0) else ""
-        asked = False
-        if callbacks and not fault:
-            for callback in callbacks:
-                answer = callback(state)
-                if answer is not None:
-                    asked = _as_bool(answer) or asked
-        if (
-            (residual is not None and residual <= state.atol + state.rtol * scale)
-            or fault
-            or asked
-            or state.status
-            or state.iterations >= state.limit
-            or seconds >= self._seconds
-            or evaluations >= self._evaluations
-            or self._interrupts
-            or self._shared
-        ):
-            self.status, self.message = self._verdict(state, fault, asked)
-            residual = state.residual  # a check may have written a fresh one
-            if self.status:
-                self._end()
-                return
-        if self._steps % self.history.stride == 0:
-            self.history.add((state.iterations, seconds, evaluations, residual, columns))
+        state = self.state
+        before = state.iterations
+        try:
+            if callbacks is None:
+                callbacks = self.callbacks
+                self.state = state = self._step(self.problem, state)
+                if state.iterations <= before and not state.status:
+                    state.give_up(Status.STALLED, "the step did nothing: neither iterations nor status changed")
+            info = state.run
+            info.seconds = seconds = perf_counter() - self._clock
+            info.evaluations = evaluations = self._cost(self._tally) + self._spent
+            self._turns = turns = self._turns + 1
+            columns, residual, scale = state.record(), state.residual, state.scale
+            total = sum(columns.values(), scale if residual is None else scale + residual)
+            suspect = not isfinite(total) or (residual is None and turns & 15 == 0)
+            fault = self._fault(state, columns) if suspect else ""
+            asked = False
+            if callbacks and not fault:
+                for callback in callbacks:
+                    answer = callback(state)
+                    if answer is not None:
+                        asked = _as_bool(answer) or asked
+            if (
+                (residual is not None and residual <= state.atol + state.rtol * scale)
+                or fault
+                or asked
+                or state.status
+                or state.iterations >= state.limit
+                or seconds >= self._seconds
+                or evaluations >= self._evaluations
+                or self._interrupts
+                or self._shared
+            ):
+                self.status, self.message = self._verdict(state, fault, asked)
+                residual = state.residual  # a check may have written a fresh one
+                if self.status:
+                    self._end()
+                    return
+            if turns % self.history.stride == 0:
+                self.history.add((state.iterations, seconds, evaluations, residual, columns))
+        except BaseException as error:
+            error.add_note(f"in {type(self.solver).__name__}, iteration {before + 1}")
+            raise
 
     def _fault(self, state: State, columns: dict[str, float]) -> str:
         """Return the name of what is not finite, or nothing."""
@@ -313,7 +313,7 @@ class Run:
         if self._interrupts:
             return Status.INTERRUPTED, f"Ctrl-C stopped the run at iteration {state.iterations}"
         reached = "" if state.residual is None else f", residual {state.residual:.3e} > {state.tolerance:.3e}"
-        if self._resumed and self._steps == 1:
+        if self._resumed and self._turns == 1:
             reached += "; it was reached before the run was resumed"
         if state.iterations >= state.limit:
             return Status.ITERATIONS, f"limit of {state.limit:g} iterations reached{reached}"
