@@ -120,7 +120,8 @@ def main() -> None:
     runs = [[cpu("-c", code) for code in ("pass", "import numpy", "import resolvent")] for _ in range(21)]
     python, numpy, ours = (median(column) for column in zip(*runs, strict=True))
     print(
-        f"import: numpy {numpy - python:.3f} s, resolvent {ours - python:.3f} s, ratio {(ours - python) / (numpy - python):.2f}"
+        f"import: numpy {numpy - python:.3f} s, resolvent {ours - python:.3f} s, "
+        f"ratio {(ours - python) / (numpy - python):.2f}"
     )
     with tempfile.TemporaryDirectory() as folder:
         first_call("solve", folder), first_call("empty", folder)  # compiles

@@ -16,7 +16,7 @@ from resolvent.problems.checks import read_bounds, require_ordered, require_shap
 from resolvent.typing import Array, Matrix
 
 COUNTED_TOGETHER = ("objective", "gradient", "constraint", "jacobian")
-COST_AXIS = itemgetter(*COUNTED_TOGETHER)
+COST_AXIS: Callable[[Mapping[str, int]], tuple[int, int, int, int]] = itemgetter(*COUNTED_TOGETHER)
 
 __all__ = ["NLP", "Evaluation", "least_squares_multipliers"]
 

@@ -224,7 +224,7 @@ class Run:
         return self.state
 
     def _turn(self, callbacks: tuple[Callback, ...] | None = None) -> None:
-        """One turn of the loop: step, clock, callbacks, verdict, history. The first turn (callbacks given) takes no step.
+        """Step, clock, callbacks, verdict, history. The first turn, which is given its callbacks, takes no step.
 
         Written for speed: nothing but cheap tests runs where the verdict is RUNNING.
         """

@@ -126,7 +126,7 @@ def test_the_point_can_be_chosen():
 def test_the_work_counts_as_checks():
     problem = nlp()
     check_derivatives(problem)
-    assert all(name.startswith("check.") for name in problem.counts)
+    assert all(name.startswith("check.") for name in +problem.counts)
     assert problem.evaluations(problem.counts) == 0
 
 

@@ -192,7 +192,7 @@ def test_infeasibility_has_the_violation_and_its_slope():
     violation, slope = problem.infeasibility(np.array([2.0, 2, 0]))
     assert violation == pytest.approx(2)
     assert slope == pytest.approx(2 * np.sqrt(2))  # the third variable stands at its bound
-    assert set(problem.counts) == {"check.constraint", "check.jacobian"}
+    assert set(+problem.counts) == {"check.constraint", "check.jacobian"}
 
 
 # ---- other ways to give the functions
@@ -242,7 +242,7 @@ def test_derivatives_are_skipped_where_the_values_are_not_finite():
     values = problem.at(np.ones(3))
     assert values.gradient is None
     assert values.jacobian is None
-    assert problem.counts == {"objective": 1, "constraint": 1}
+    assert +problem.counts == {"objective": 1, "constraint": 1}
 
 
 def test_products_with_the_jacobian_replace_it():
