@@ -6,12 +6,10 @@ names the argument, what came and what was expected.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Any
 
-if TYPE_CHECKING:
-    from resolvent.solvers.result import Result
-
-__all__ = ["BackendError", "OptionError", "ProblemError", "ResolventError", "SolveError"]
+__all__ = ["BackendError", "OptionError", "ProblemError", "ResolventError", "SolveError", "did_you_mean"]
 
 
 class ResolventError(Exception):
@@ -39,6 +37,17 @@ class SolveError(ResolventError, RuntimeError):
         The result that was no success.
     """
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: Any) -> None:
         super().__init__(f"{result.status.name}: {result.message}")
         self.result = result
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean ...?" with the known name most like `word`, in whatever case, or nothing."""
+    from difflib import get_close_matches
+
+    upper = {name.upper(): name for name in known}
+    found = get_close_matches(word.upper(), upper, n=1, cutoff=0.5)
+    if not found and len(upper) == 1:
+        found = list(upper)
+    return f"; did you mean {upper[found[0]]!r}?" if found else ""

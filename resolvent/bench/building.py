@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-from resolvent.errors import OptionError
-from resolvent.problems.cutest.source import nearest
+from resolvent.errors import OptionError, did_you_mean
 
 __all__ = ["build", "check_options", "resolve"]
 
@@ -36,7 +35,7 @@ def resolve(use: str) -> Callable[..., Any]:
     for name in path.split("."):
         if not hasattr(target, name):
             known = [word for word in dir(target) if not word.startswith("_")]
-            raise OptionError(f"use is {use!r}, but there is no {name!r}{nearest(name, known)}")
+            raise OptionError(f"use is {use!r}, but there is no {name!r}{did_you_mean(name, known)}")
         target = getattr(target, name)
     if not callable(target):
         raise OptionError(f"use is {use!r}, a {type(target).__name__}, expected a class or a function")
@@ -83,4 +82,4 @@ def _wrong_names(table: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, s
     for key in table:
         if key != "use" and key not in parameters:
             known = ", ".join(parameters) or "none"
-            yield (*path, key), f"{table['use']} has no option {key!r}{nearest(key, parameters)}; it has {known}"
+            yield (*path, key), f"{table['use']} has no option {key!r}{did_you_mean(key, parameters)}; it has {known}"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from resolvent.bench.tables import Table
-from resolvent.errors import OptionError
+from resolvent.errors import OptionError, did_you_mean
 from resolvent.problems import cutest, library
-from resolvent.problems.cutest.source import nearest
 
 __all__ = ["list_problems"]
 
@@ -38,7 +37,9 @@ def _library(kind: str | None, constraints: str | None, max_n: int | None) -> li
         (constraints, "constraints", {entry.constraints for entry in library.entries()}),
     ):
         if word is not None and word not in known:
-            raise OptionError(f"{name} is {word!r}{nearest(word, known)}; expected one of {', '.join(sorted(known))}")
+            raise OptionError(
+                f"{name} is {word!r}{did_you_mean(word, known)}; expected one of {', '.join(sorted(known))}"
+            )
     return [
         (
             entry.name,

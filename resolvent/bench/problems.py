@@ -14,9 +14,9 @@ from functools import cache
 from typing import Any
 
 from resolvent.bench.building import build
-from resolvent.errors import BackendError, OptionError
+from resolvent.errors import BackendError, OptionError, did_you_mean
 from resolvent.problems import cutest, library
-from resolvent.problems.cutest.source import installed_names, nearest
+from resolvent.problems.cutest.source import installed_names
 
 __all__ = ["ProblemSource", "Reference", "best_value", "build_problem", "unique"]
 
@@ -86,7 +86,7 @@ class ProblemSource:
         found = {"library": _library, "cutest": _cutest, "use": _own}[self.origin](self.table)
         for name in self.skip:
             if name not in [reference.name for reference in found]:
-                hint = nearest(name, [reference.name for reference in found])
+                hint = did_you_mean(name, [reference.name for reference in found])
                 raise OptionError(f"skip names {name!r}, which is none of the problems{hint}")
         left_out = list(self.skip.items())
         kept = [reference for reference in found if reference.name not in self.skip]
@@ -108,7 +108,7 @@ def _library(table: Mapping[str, Any]) -> list[Reference]:
 def _entry(name: str, parameters: dict[str, Any]) -> Reference:
     entry = library.entry(name)
     for wrong in sorted(set(parameters) - set(entry.parameters)):
-        raise OptionError(f"{entry.name} has no parameter {wrong!r}{nearest(wrong, entry.parameters)}")
+        raise OptionError(f"{entry.name} has no parameter {wrong!r}{did_you_mean(wrong, entry.parameters)}")
     features = {"bounds": {"bounds"}, "inequality": {"inequalities"}}.get(entry.constraints, set())
     sizes = {} if parameters else {"n": entry.n, "m": entry.m if entry.kind == "NLP" else None}
     return Reference(
@@ -129,7 +129,9 @@ def _cutest(table: Mapping[str, Any]) -> list[Reference]:
     else:
         known = inspect.signature(cutest.select).parameters
         for wrong in sorted(set(table["select"]) - set(known)):
-            raise OptionError(f"select has no condition {wrong!r}{nearest(wrong, known)}; it has {', '.join(known)}")
+            raise OptionError(
+                f"select has no condition {wrong!r}{did_you_mean(wrong, known)}; it has {', '.join(known)}"
+            )
         chosen = [(name, {}) for name in cutest.select(**table["select"])]
     return [_facts(name, parameters, _backend(table)) for name, parameters in chosen]
 
@@ -138,7 +140,7 @@ def _facts(name: str, parameters: dict[str, Any], backend: str) -> Reference:
     facts = cutest.classify(name)
     known = [parameter.name for parameter in facts.parameters]
     for wrong in sorted(set(parameters) - set(known)):
-        raise OptionError(f"{name} has no parameter {wrong!r}{nearest(wrong, known)}")
+        raise OptionError(f"{name} has no parameter {wrong!r}{did_you_mean(wrong, known)}")
     features = {"bounds": facts.bounds > 0, "inequalities": facts.inequalities > 0}
     sizes = {} if parameters else {"n": facts.n, "m": facts.m}
     return Reference(

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn, TypeVar
 
-from resolvent.errors import OptionError
-from resolvent.problems.cutest.source import nearest
+from resolvent.errors import OptionError, did_you_mean
 
 __all__ = ["Reader", "condition", "matches", "memory_size"]
 
@@ -69,7 +68,7 @@ class Reader:
         """Refuse keys that do not exist."""
         for key in table:
             if key not in allowed:
-                hint = nearest(key, allowed) or f"; expected one of {', '.join(allowed)}"
+                hint = did_you_mean(key, allowed) or f"; expected one of {', '.join(allowed)}"
                 self.fail(f"{what} has no key {key!r}{hint}", *path, key)
 
     def get(self, table: Mapping[str, Any], key: str, kind: type[T], default: Any = None, *path: Step) -> Any:

@@ -35,7 +35,6 @@ solvers = ["scipy*"]
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -48,7 +47,7 @@ from resolvent.bench.building import build, check_options
 from resolvent.bench.peers import PEERS, Peer
 from resolvent.bench.problems import ProblemSource, Reference
 from resolvent.bench.reading import Reader, condition, matches, memory_size
-from resolvent.errors import OptionError
+from resolvent.errors import OptionError, did_you_mean
 from resolvent.solvers.base import Solver
 from resolvent.solvers.stop import Stop
 
@@ -180,8 +179,7 @@ def find_suite(suite: str | os.PathLike[str]) -> Suite:
         return read_suite(path.read_text(encoding="utf-8"), word)
     known = sorted(path.stem for path in SHIPPED.glob("*.toml"))
     if word not in known:
-        near = difflib.get_close_matches(word, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        hint = did_you_mean(word, known) or "."
         raise OptionError(
             f"there is no suite {word!r}{hint} Those that ship: {', '.join(known)}; a file of your own is a path"
         )
@@ -318,8 +316,7 @@ def _table(reader: Reader, table: Mapping[str, Any], i: int) -> TableEntry:
 
 def _peer(name: str) -> Peer:
     if name not in PEERS:
-        near = difflib.get_close_matches(name, PEERS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        hint = did_you_mean(name, PEERS) or "."
         raise OptionError(f"peer is {name!r}{hint} Known ones: {', '.join(PEERS)}")
     return PEERS[name]
 

@@ -211,7 +211,7 @@ def test_a_missing_package_leaves_its_peer_out(suite, monkeypatch):
         ("repeats = 2", "repeats = 0", "line 4: repeats is 0, expected a whole number >= 1"),
         ("repeats = 2", "repeats = true", "line 4: repeats is True, expected a whole number"),
         ('"library"\nnames = ["HS6"', '"libary"\nnames = ["HS6"', "line 7: from is 'libary', expected 'library'"),
-        ('"HS6"', '"HS66"', "line 7: the library has no problem 'HS66'; did you mean HS6"),
+        ('"HS6"', '"HS66"', "line 7: the library has no problem 'HS66'; did you mean 'HS6'"),
         ("k=4", "kk=4", "line 7: POISSON has no parameter 'kk'; did you mean 'k'"),
         ("k=4", "k", r"line 7: 'POISSON\[k\]': 'k' is no parameter"),
         ("HS28 =", "HS29 =", "line 11: skip names 'HS29', which is none of the problems; did you mean 'HS28'"),

@@ -12,11 +12,11 @@ and all elements of one type are then evaluated by a few array operations, with 
 
 from __future__ import annotations
 
-from resolvent.errors import OptionError
+from resolvent.errors import OptionError, did_you_mean
 from resolvent.problems.cutest.problem import CutestNLP, load_s2mpj
 from resolvent.problems.cutest.pycutest_source import load_pycutest
 from resolvent.problems.cutest.selection import Facts, classify, names, paper_set, select
-from resolvent.problems.cutest.source import Number, Parameter, find_source, nearest
+from resolvent.problems.cutest.source import Number, Parameter, find_source
 
 __all__ = ["CutestNLP", "Facts", "Parameter", "classify", "load", "names", "paper_set", "select"]
 
@@ -72,7 +72,7 @@ def load(name: str, *arguments: Number, source: str = "s2mpj", **parameters: Num
     """
     if source not in _SOURCES:
         raise OptionError(
-            f"source is {source!r}{nearest(str(source), _SOURCES)}; expected one of {', '.join(_SOURCES)}"
+            f"source is {source!r}{did_you_mean(str(source), _SOURCES)}; expected one of {', '.join(_SOURCES)}"
         )
     if source == "pycutest":
         return load_pycutest(name, arguments, parameters)

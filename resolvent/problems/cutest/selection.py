@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from resolvent.errors import OptionError, ProblemError
-from resolvent.problems.cutest.source import Number, Parameter, nearest
+from resolvent.errors import OptionError, ProblemError, did_you_mean
+from resolvent.problems.cutest.source import Number, Parameter
 
 __all__ = ["CATALOGUE", "CONSTRAINTS", "OBJECTIVES", "Facts", "classify", "names", "paper_set", "select"]
 
@@ -133,7 +133,7 @@ def classify(name: str) -> Facts:
     (54, 4, 36, ['N', 'NX', 'NY'])
     """
     if name not in _all():
-        raise ProblemError(f"CUTEst has no problem {name!r}{nearest(name, _all())}")
+        raise ProblemError(f"CUTEst has no problem {name!r}{did_you_mean(name, _all())}")
     return _all()[name]
 
 
@@ -223,7 +223,7 @@ def _facts(name: str, row: dict[str, Any]) -> Facts:
 
 def _word(word: str, known: Mapping[str, Callable[[Facts], bool]], argument: str) -> Callable[[Facts], bool]:
     if word not in known:
-        raise OptionError(f"{argument} is {word!r}{nearest(str(word), known)}; expected one of {', '.join(known)}")
+        raise OptionError(f"{argument} is {word!r}{did_you_mean(str(word), known)}; expected one of {', '.join(known)}")
     return known[word]
 
 

@@ -13,19 +13,18 @@ constructor come the formulas of elements and groups, each a static method.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resolvent.errors import BackendError, OptionError, ProblemError
+from resolvent.errors import BackendError, OptionError, ProblemError, did_you_mean
 
-__all__ = ["Parameter", "Source", "find_source", "installed_names", "nearest"]
+__all__ = ["Parameter", "Source", "find_source", "installed_names"]
 
 Number = int | float
 
@@ -95,7 +94,7 @@ class Source:
         given = dict(zip((parameter.name for parameter in parameters), positional, strict=False))
         for name, value in named.items():
             if name not in [parameter.name for parameter in parameters]:
-                hint = nearest(name, (parameter.name for parameter in parameters))
+                hint = did_you_mean(name, (parameter.name for parameter in parameters))
                 raise OptionError(f"{self.name} has no parameter {name!r}{hint}; {self._known()}")
             if name in given:
                 raise OptionError(f"{self.name} got the parameter {name} twice, by place and by name")
@@ -124,15 +123,6 @@ class Source:
         return "it has " + ", ".join(f"{parameter.name} = {parameter.default!r}" for parameter in self.parameters)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean ...?" with the name most like `word`, or nothing."""
-    upper = {name.upper(): name for name in known}
-    found = difflib.get_close_matches(word.upper(), upper, n=1, cutoff=0.5)
-    if not found and len(upper) == 1:
-        found = list(upper)
-    return f"; did you mean {upper[found[0]]!r}?" if found else ""
-
-
 def find_source(name: str) -> Source:
     """Return the file of the problem `name`.
 
@@ -147,7 +137,7 @@ def find_source(name: str) -> Source:
     path = folder / "python_problems" / f"{name}.py"
     # A name with a separator would leave the folder, and a case-insensitive disk would accept bt1 for BT1.
     if not re.fullmatch(r"[\w~-]+", name) or name not in installed_names():
-        raise ProblemError(f"CUTEst has no problem {name!r}{nearest(name, installed_names())}")
+        raise ProblemError(f"CUTEst has no problem {name!r}{did_you_mean(name, installed_names())}")
     library = (folder / "s2mpjlib.py").read_text(encoding="utf-8")
     return Source(name, path.read_text(encoding="utf-8"), library)
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib import import_module
 from math import asin, sqrt
 from typing import Any
 
-from resolvent.errors import ProblemError
+from resolvent.errors import ProblemError, did_you_mean
 
 __all__ = ["Entry", "entries", "entry", "load", "names"]
 
@@ -94,13 +93,12 @@ def entry(name: str) -> Entry:
     Raises
     ------
     ProblemError
-        For an unknown name, with the nearest known ones.
+        For an unknown name, with the nearest known one.
     """
     found = _ENTRIES.get(name.upper())
     if found is None:
-        near = get_close_matches(name.upper(), _ENTRIES, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "resolvent.problems.library.names() lists them"
-        raise ProblemError(f"the library has no problem {name!r}; {hint}")
+        hint = did_you_mean(name, _ENTRIES) or "; resolvent.problems.library.names() lists them"
+        raise ProblemError(f"the library has no problem {name!r}{hint}")
     return found
 
 
@@ -117,7 +115,7 @@ def load(name: str, **parameters: Any) -> Any:
     Raises
     ------
     ProblemError
-        For an unknown name, with the nearest known ones, or an unknown parameter.
+        For an unknown name, with the nearest known one, or an unknown parameter.
 
     Examples
     --------
