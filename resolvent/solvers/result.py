@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import isfinite
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -132,7 +133,8 @@ class Result:
             rows += ["  inner work   " + ", ".join(f"{name[6:]} {n}" for name, n in inner.items())]
         last = {name: c[-1] for name, c in self.history.items() if name not in (*AXES, "residual")}
         if last:
-            rows += ["  at the end   " + ", ".join(f"{name} {v:.4g}" for name, v in last.items())]
+            text = ", ".join(f"{name} {v:.4g}" for name, v in last.items())
+            rows += [fill(text, 100, initial_indent="  at the end   ", subsequent_indent=15 * " ")]
         return "\n".join(rows)
 
     def plot(self, against: str = "iterations", ax: Axes | None = None) -> Axes:
