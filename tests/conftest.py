@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import numpy as np
 import pytest
 
 EXPECTED_SKIPS = ("needs CuPy and a CUDA device", "no CUDA device, or no CuPy", "nvcc is not installed")
 unexpected = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Listen to SIGINT also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

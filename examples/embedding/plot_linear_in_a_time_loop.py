@@ -71,7 +71,7 @@ def simulate(solver, warm):
 runs = {
     "plain, from zero": simulate(ConjugateGradient(), warm=False),
     "plain, from the last result": simulate(ConjugateGradient(), warm=True),
-    "a factorisation in 20 steps": simulate(ConjugateGradient(preconditioner=OldFactor(keep=20)), warm=True),
+    "a factorisation every 20 steps": simulate(ConjugateGradient(preconditioner=OldFactor(keep=20)), warm=True),
 }
 for name, (iterations, _) in runs.items():
     print(f"{name:32s} {sum(iterations):5d} iterations in {steps} time steps")
@@ -81,13 +81,14 @@ assert all(np.allclose(field, fields[0], atol=1e-4) for field in fields)
 # %%
 
 figure, axes = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained", width_ratios=[1, 1, 1, 1.3])
-frames = runs["a factorisation in 20 steps"][1]
+frames = runs["a factorisation every 20 steps"][1]
 for ax, j in zip(axes, (7, 31, 79), strict=False):
-    ax.imshow(frames[j], cmap="inferno", vmin=0, vmax=np.max(frames), origin="lower")
+    image = ax.imshow(frames[j], cmap="inferno", vmin=0, vmax=np.max(frames), origin="lower")
     ax.set(title=f"t = {dt * (j + 1):.3f}", xticks=[], yticks=[])
+figure.colorbar(image, ax=axes[2], label="temperature u")
 for name, (iterations, _) in runs.items():
     axes[3].plot(iterations, ".-", label=name)
-axes[3].set(xlabel="time step", ylabel="iterations", ylim=0)
-axes[3].legend(fontsize=8)
+axes[3].set(xlabel="time step", ylabel="iterations of the solver", ylim=(0, 75))
+axes[3].legend(fontsize=8, loc="upper left")
 axes[3].grid(alpha=0.3)
 plt.show()

@@ -29,7 +29,7 @@ def test_a_flipped_bit_in_the_numbers(case, path):
         content = {name: file[name] for name in file.files}
     name, array = next((n, a) for n, a in content.items() if n[0] == "a" and a.size)
     array = np.atleast_1d(array.copy())
-    array.view(np.uint8)[..., 0] ^= 1
+    array.view(np.uint8).flat[0] ^= np.uint8(1)
     np.savez(path, **{**content, name: array.reshape(content[name].shape)})
     with pytest.raises(OptionError, match=r"state\.npz was changed after it was written"):
         run(case, resume=path)

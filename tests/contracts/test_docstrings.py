@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import fields
+from inspect import getdoc
 
 from resolvent.problems.base import Problem
 from resolvent.solvers.base import State
@@ -10,18 +11,17 @@ from tests.contracts.helpers import every
 
 @every
 def test_has_formula_cost_and_reference(case):
-    doc = type(case.solver).__doc__
-    step = re.search(r"^ +step:\n(.+?)^ +cost:\n +\S", doc, re.M | re.S).group(1)
+    doc = getdoc(type(case.solver))
+    step = re.search(r"^step:\n(.+?)^cost:\n +\S", doc, re.M | re.S).group(1)
     assert re.search("``.+``", step)
-    assert re.search(r"^ +References\n +-+\n +\S", doc, re.M)
+    assert re.search(r"^References\n-+\n\S", doc, re.M)
 
 
 @every
 def test_has_every_option_and_no_other(case):
-    doc = type(case.solver).__doc__
-    section = re.search(r"Parameters\n +-+\n(.*?)\n\n +References", doc, re.S).group(1)
-    indent = re.match(" +", section).group()
-    listed = re.findall(rf"^{indent}([a-z]\w*(?:, \w+)*) : ", section, re.M)
+    doc = getdoc(type(case.solver))
+    section = re.search(r"^Parameters\n-+\n(.*?)\n\nReferences", doc, re.M | re.S).group(1)
+    listed = re.findall(r"^([a-z]\w*(?:, \w+)*) : ", section, re.M)
     listed = [name for names in listed for name in names.split(", ")]
     assert sorted(listed) == sorted(f.name for f in fields(case.solver))
 

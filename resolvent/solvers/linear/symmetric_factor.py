@@ -10,6 +10,7 @@ Math. Comp. 31 (1977) 163-179.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,7 +61,7 @@ class DenseFactor:
     """Bunch-Kaufman. Work: n^3 / 3 flops."""
 
     def __init__(self, A: Array) -> None:
-        trf, lwork, self._trs = get_lapack_funcs(("sytrf", "sytrf_lwork", "sytrs"), (A,))
+        trf, lwork = get_lapack_funcs(("sytrf", "sytrf_lwork"), (A,))
         n = len(A)
         size = int(lwork(n, lower=1)[0])
         self._factor, self._pivots, _ = trf(A, lower=1, lwork=size)
@@ -73,8 +74,17 @@ class DenseFactor:
         tiny = n * np.finfo(A.dtype).eps * size_of_pivots
         self.singular = bool((np.abs(D[single]) <= tiny).any())
 
+        self._solve: Callable[[Array], Array]
+        try:
+            (trs,) = get_lapack_funcs(("sytrs",), (A,))
+            self._solve = lambda b: trs(self._factor, self._pivots, b, lower=1)[0]
+        except ValueError:  # SciPy before 1.15 has it only together with the factorisation, which is made again
+            (sv,) = get_lapack_funcs(("sysv",), (A,))
+            self._solve = lambda b: sv(A, b, lower=1)[2]
+
     def solve(self, b: Array) -> Array:
-        return self._trs(self._factor, self._pivots, b, lower=1)[0]  # type: ignore[no-any-return]
+        z: Array = self._solve(b)
+        return z
 
 
 class SparseFactor:
