@@ -78,7 +78,7 @@ class DenseFactor:
         try:
             (trs,) = get_lapack_funcs(("sytrs",), (A,))
             self._solve = lambda b: trs(self._factor, self._pivots, b, lower=1)[0]
-        except ValueError:  # SciPy before 1.15 has it only together with the factorisation, which is made again
+        except ValueError:  # older SciPy has it only together with the factorisation, which is made again
             (sv,) = get_lapack_funcs(("sysv",), (A,))
             self._solve = lambda b: sv(A, b, lower=1)[2]
 
