@@ -17,9 +17,9 @@ import numpy as np
 
 from resolvent import arrays
 from resolvent.errors import ProblemError
-from resolvent.typing import Point
+from resolvent.typing import Array, Point
 
-__all__ = ["COUNTED", "Oracle", "Problem"]
+__all__ = ["COUNTED", "Oracle", "Problem", "projected_gradient"]
 
 COUNTED = (
     "objective",
@@ -346,3 +346,11 @@ class Problem:
         kept = {name: getattr(self, name) for name in known}
         kept = {name: v.function if isinstance(v, Oracle) else v for name, v in kept.items()}
         return type(self)(**{**kept, **changes})
+
+
+def projected_gradient(x: Array, gradient: Array, lower: Array, upper: Array) -> Array:
+    """Return x - P(x - gradient), with P the projection on lower <= x <= upper.
+
+    Written without x - (x - gradient), which is zero where the gradient is below the rounding of x.
+    """
+    return np.clip(gradient, x - upper, x - lower)

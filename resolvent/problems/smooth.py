@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from resolvent.problems.base import Problem
+from resolvent.problems.base import Problem, projected_gradient
 from resolvent.problems.checks import read_bounds, require_ordered, require_shape, require_size
 from resolvent.typing import Array
 
@@ -85,7 +85,7 @@ class SmoothProblem(Problem):
 
     def measure(self, x: Array, gradient: Array) -> float:
         """Return the residual from a gradient at hand, without a call of a user function."""
-        return self.norm(x - np.clip(x - gradient, self.lower, self.upper))
+        return self.norm(projected_gradient(x, gradient, self.lower, self.upper))
 
     def point(self, x0: Any = None, y0: Any = None) -> tuple[Array, None]:
         x, _ = super().point(x0, y0)

@@ -77,6 +77,13 @@ def test_for_equations_alone_it_is_the_norm_of_both_parts():
     assert problem.residual(x, y) == pytest.approx(expected)
 
 
+def test_parts_below_the_rounding_of_x_and_y_are_not_lost():
+    problem = make(m=1, gradient=lambda x: np.full(3, 0.25), constraint=lambda x: np.array([0.5]))
+    assert problem.measure(np.full(3, 1e16), np.array([1e18]), np.full(3, 0.25), np.array([0.5])) == pytest.approx(
+        np.hypot(0.25 * np.sqrt(3), 0.5)
+    )
+
+
 @pytest.mark.parametrize(
     ("c", "y", "wrong"),
     [
@@ -194,6 +201,27 @@ def test_infeasibility_has_the_violation_and_its_slope():
     assert violation == pytest.approx(2)
     assert slope == pytest.approx(2 * np.sqrt(2))  # the third variable stands at its bound
     assert set(+problem.counts) == {"check.constraint", "check.jacobian"}
+
+
+def test_infeasibility_has_no_slope_between_two_neighbouring_numbers():
+    columns = 1e7 * np.array([[3.0], [7.0], [11.0]])  # columns @ x = (0, 0, 1): no answer, the least squares are known
+    problem = make(
+        n=1, m=3, constraint_lower=[0.0, 0, 1], constraint_upper=[0.0, 0, 1], constraint=lambda x: columns @ x,
+        jacobian=lambda x: columns.copy(),
+    )  # fmt: skip
+    best = 11e-7 / 179
+    nearest = [problem.infeasibility(np.array([best + k * np.spacing(best)]))[1] for k in (-1, 0, 1)]
+    assert min(nearest) == 0
+    for wrong in (best * (1 + 1e-12), best * (1 - 1e-12)):
+        assert problem.infeasibility(np.array([wrong]))[1] == pytest.approx(1e14 * 179 * best * 1e-12, rel=1e-3)
+
+
+def test_a_violation_of_the_size_of_rounding_keeps_its_slope():
+    problem = make(
+        n=1, m=1, constraint_lower=1 / 3, constraint_upper=1 / 3, constraint=lambda x: x - 1e16,
+        jacobian=lambda x: np.ones((1, 1)),
+    )  # fmt: skip
+    assert problem.infeasibility(np.array([1e16])) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
 
 
 # ---- other ways to give the functions

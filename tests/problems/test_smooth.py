@@ -46,6 +46,11 @@ def test_a_point_outside_of_the_bounds_is_wrong_by_its_distance():
     assert make(lower=1.0).residual(np.array([1.0, 1.0, 0.0])) == pytest.approx(1)
 
 
+def test_a_gradient_below_the_rounding_of_x_is_not_lost():
+    problem = make(lower=-1.0, gradient=lambda x: np.full(3, 0.25))
+    assert problem.residual(np.array([1e16, -1.0, 1e20])) == pytest.approx(0.25 * np.sqrt(2))
+
+
 def test_without_a_gradient_no_residual_is_defined():
     assert make(gradient=None).residual(np.ones(3)) is None
 

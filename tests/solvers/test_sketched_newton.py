@@ -302,6 +302,15 @@ def test_contradicting_constraints_are_infeasible():
     assert gradient <= 1e-6
 
 
+@pytest.mark.parametrize("name", ["MEYER3NE", "NELSON"])
+def test_contradicting_constraints_whose_slope_is_lost_in_rounding_are_infeasible(name):
+    problem = cutest.load(name)
+    result = rs.solve(problem, SketchedNewton())
+    assert result.status is Status.INFEASIBLE
+    assert problem.infeasibility(result.x)[1] <= 1e-9
+    assert result.residual > 1
+
+
 def test_more_constraints_than_variables():
     G, x = np.random.default_rng(0).standard_normal((7, 3)), np.array([1.0, -2.0, 0.5])
     consistent = rs.solve(linear_program_of_quadratics(G, G @ x, n=3), SketchedNewton())

@@ -27,7 +27,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from resolvent.arrays import norm2
-from resolvent.problems.nlp import NLP, Evaluation
+from resolvent.problems.nlp import NLP, Evaluation, infeasibility_slope
 from resolvent.solvers.linear.symmetric_factor import factorise
 from resolvent.solvers.nlp.hessian import as_matrix
 from resolvent.solvers.nlp.ladder import Rung
@@ -155,8 +155,8 @@ def approach(problem: NLP, s: SketchedNewtonState, eta: Penalties) -> SketchedNe
 
 def _slopeless(s: SketchedNewtonState, slope: float) -> bool:
     """Whether norm2(c) is not small but its slope is."""
-    size = s.infeasibility
-    return size > 1e3 * s.tolerance and norm2(s.jacobian.T @ s.constraint) <= slope * max(1.0, size)
+    size, gradient = s.infeasibility, infeasibility_slope(s.x, s.constraint, s.jacobian)
+    return size > 1e3 * s.tolerance and norm2(gradient) <= slope * max(1.0, size)
 
 
 def _infeasible(s: SketchedNewtonState) -> SketchedNewtonState:
