@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from resolvent.errors import ResolventError
 
@@ -76,6 +77,8 @@ def _run(options: argparse.Namespace) -> int:
     from resolvent import bench
     from resolvent.bench.screen import Screen, show
 
+    if Path(options.suite).is_file():  # as Python does with the folder of a script
+        sys.path.insert(0, str(Path(options.suite).resolve().parent))
     screen = Screen()
     runs = bench.run(
         options.suite,

@@ -155,7 +155,7 @@ def choose(plan: Plan, patterns: Sequence[str]) -> list[Task]:
     """
     problems, solvers = [], []
     for pattern in patterns:
-        by_problem = any(matches(task.problem.name, pattern) for task in plan.tasks)
+        by_problem = any(task.problem.matches(pattern) for task in plan.tasks)
         by_solver = any(matches(task.solver.label, pattern) for task in plan.tasks)
         if not by_problem and not by_solver:
             raise OptionError(f"only is {pattern!r}, which matches no problem and no solver of {plan.suite.name}")
@@ -164,7 +164,7 @@ def choose(plan: Plan, patterns: Sequence[str]) -> list[Task]:
     return [
         task
         for task in plan.tasks
-        if (not problems or any(matches(task.problem.name, pattern) for pattern in problems))
+        if (not problems or any(task.problem.matches(pattern) for pattern in problems))
         and (not solvers or any(matches(task.solver.label, pattern) for pattern in solvers))
     ]
 
@@ -177,7 +177,7 @@ def to_redo(tasks: Sequence[Task], records: Mapping[str, Mapping[str, Any]], red
     OptionError
         The pattern matches nothing.
     """
-    known = (matches(name, redo) for task in tasks for name in (task.problem.name, task.solver.label))
+    known = (task.problem.matches(redo) or matches(task.solver.label, redo) for task in tasks)
     if redo not in ("all", "failed") and not any(known):
         raise OptionError(f"redo is {redo!r}, expected all, failed, or a pattern that a problem or a solver matches")
     found = []
@@ -188,7 +188,7 @@ def to_redo(tasks: Sequence[Task], records: Mapping[str, Mapping[str, Any]], red
         if redo == "failed":
             wanted = record["verdict"] not in RIGHT
         else:
-            wanted = redo == "all" or matches(task.problem.name, redo) or matches(task.solver.label, redo)
+            wanted = redo == "all" or task.problem.matches(redo) or matches(task.solver.label, redo)
         if wanted:
             found.append(task.key)
     return found

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from resolvent.bench.building import build
+from resolvent.bench.reading import matches
 from resolvent.errors import BackendError, OptionError, did_you_mean
 from resolvent.problems import cutest, library
 from resolvent.problems.cutest.source import installed_names
@@ -55,6 +56,10 @@ class Reference:
     def facts(self) -> dict[str, Any]:
         """What a record says of the problem, as far as it is known without building it."""
         return {"class": self.kind, "n": self.n, "m": self.m}
+
+    def matches(self, pattern: str) -> bool:
+        """Whether the name, or what it is without its source in brackets, matches a pattern."""
+        return matches(self.name, pattern) or matches(self.name.removesuffix(f" ({self.source})"), pattern)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ from resolvent import problems
 from resolvent.bench.building import build, check_options
 from resolvent.bench.peers import PEERS, Peer
 from resolvent.bench.problems import ProblemSource, Reference
-from resolvent.bench.reading import Reader, condition, matches, memory_size
+from resolvent.bench.reading import Reader, condition, memory_size
 from resolvent.errors import OptionError, did_you_mean
 from resolvent.solvers.base import Solver
 from resolvent.solvers.stop import Stop
@@ -93,7 +93,7 @@ class SolverEntry:
 
     def takes(self, problem: Reference) -> bool:
         """Whether the problem is one for it, as far as that is known before it is built."""
-        if self.only and not any(matches(problem.name, pattern) for pattern in self.only):
+        if self.only and not any(problem.matches(pattern) for pattern in self.only):
             return False
         if problem.kind is None:
             return True

@@ -34,6 +34,20 @@ def test_mistakes_end_with_2_and_one_sentence(arguments, message, capsys, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_module_beside_the_suite_is_found(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "my_own_problems.py").write_text(
+        "from resolvent.problems import library\ndef mine():\n    return library.load('HS6')\n"
+    )
+    suite = tmp_path / "mine.toml"
+    suite.write_text(
+        'name = "mine"\n[[problems]]\nuse = "my_own_problems:mine"\nname = "mine"\n'
+        '[[solvers]]\nlabel = "newton"\nuse = "resolvent.solvers:SketchedNewton"\n'
+    )
+    assert main(["bench", "run", str(suite), "--out", str(tmp_path / "run")]) == 0
+    assert bench.load(tmp_path / "run").records[0]["verdict"] == "verified"
+
+
 def test_list_of_problems(capsys):
     assert main(["problems", "list", "--class", "LinearSystem"]) == 0
     head, row = capsys.readouterr().out.splitlines()

@@ -169,13 +169,11 @@ def test_names_of_two_sources_are_told_apart(monkeypatch):
     monkeypatch.setattr(problems, "_missing", lambda: "")
     text = SUITE.replace('names = ["HS71", "HS28"]', 'names = ["HS28"]').replace("skip", "# skip")
     text += '[[problems]]\nfrom = "cutest"\nnames = ["HS28", "LUKVLE1[N=20]"]\n'
-    assert [problem.name for problem in make_plan(read_suite(text, "")).problems] == [
-        "HS6",
-        "POISSON[k=4]",
-        "HS28 (library)",
-        "HS28 (cutest)",
-        "LUKVLE1[N=20]",
-    ]
+    plan = make_plan(read_suite(text, ""))
+    both = ["HS28 (library)", "HS28 (cutest)"]
+    assert [problem.name for problem in plan.problems] == ["HS6", "POISSON[k=4]", *both, "LUKVLE1[N=20]"]
+    assert sorted({task.problem.name for task in choose(plan, ["hs28"])}) == sorted(both)
+    assert {task.problem.name for task in choose(plan, ["HS28 (cutest)"])} == {"HS28 (cutest)"}
 
 
 # ---- what is not there
