@@ -7,6 +7,7 @@ copied as a Python object and asked for its own `is_finite()` if it has one.
 from __future__ import annotations
 
 import copy as _copy
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -99,9 +100,10 @@ def as_float64(x: Array) -> Array:
 
 
 def norm2(x: Array) -> float:
-    """Return the Euclidean norm of a NumPy array, accumulated in float64."""
+    """Return the Euclidean norm of a NumPy array, accumulated in float64; inf where a square overflows."""
     x = as_float64(x).ravel()
-    return float(np.sqrt(np.dot(x, x)))
+    with np.errstate(over="ignore"):
+        return sqrt(x.dot(x))
 
 
 def cast(x: Any, dtype: np.dtype[Any], name: str) -> Point:

@@ -96,6 +96,7 @@ def test_norm2_accumulates_in_double_precision():
     x = np.full((1000, 100), 0.1, np.float32)
     assert arrays.norm2(x) == pytest.approx(np.sqrt(1e5) * float(np.float32(0.1)), rel=1e-12)
     assert arrays.norm2(np.zeros(0)) == 0
+    assert arrays.norm2(np.array([1e200])) == np.inf  # without a warning
 
 
 @pytest.mark.parametrize("value", [[1, 2], np.array([1, 2]), np.array([1, 2], np.float32), [True, False], np.ones(2)])

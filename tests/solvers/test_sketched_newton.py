@@ -13,6 +13,7 @@ from resolvent.problems import NLP, cutest, library
 from resolvent.problems.library import hs, scalable
 from resolvent.solvers import Accuracy, Curvature, Sketch, SketchedNewton
 from resolvent.solvers.linear import sketch_and_project, symmetric_factor
+from resolvent.solvers.nlp.feasibility import feasibility_step
 from resolvent.solvers.nlp.merit import Penalties, merit, slope
 from resolvent.solvers.nlp.newton_system import NewtonSystem
 
@@ -280,6 +281,33 @@ def test_large_matrix_free_hessian_goes_to_krylov():
     result = rs.solve(free, SketchedNewton())
     assert result.success
     assert result.history["ended_by_krylov"][-1] == result.iterations
+
+
+@pytest.mark.parametrize(
+    "problem", [("LUKVLE13", 98), ("LUKVLE8", 50), ("DIXCHLNG",), ("LUKVLE14",)], ids=lambda p: p[0]
+)
+def test_curvature_along_nearly_dependent_constraints_needs_no_shift(problem):
+    for seed in range(3):
+        result = rs.solve(cutest.load(*problem), SketchedNewton(), stop=rs.Stop(iterations=100), rng=seed)
+        assert result.success
+
+
+def test_a_step_towards_feasibility_is_short_and_does_not_blow_up_the_objective():
+    problem = NLP(  # a root of c is 1e6 away, where f overflows
+        n=1, m=1, x0=[1.0], constraint_lower=0.0, constraint_upper=0.0,
+        objective=lambda x: np.exp(min(x[0], 800.0)), gradient=lambda x: np.exp(np.minimum(x, 800.0)),
+        constraint=lambda x: 1e-6 * x - 1, jacobian=lambda x: np.full((1, 1), 1e-6),
+    )  # fmt: skip
+    x = problem.x0
+    for _ in range(20):
+        f, c, G = problem.objective(x), problem.constraint(x), problem.jacobian(x)
+        step = feasibility_step(problem, x, f, c, G, 1e-12)
+        if step.x is None:
+            break
+        assert abs(step.x - x) <= 0.5 * max(1, abs(x))
+        assert problem.objective(step.x) <= f + 1e3 * max(1, f)
+        x = step.x
+    assert x > 5
 
 
 # ---- what can go wrong

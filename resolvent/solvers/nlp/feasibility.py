@@ -41,6 +41,8 @@ __all__ = ["FeasibilityStep", "approach", "feasibility_step", "is_stationary"]
 
 SMALLEST_SIGMA = 1e-12
 TRIALS = 40
+LONGEST, HIGHEST = 0.5, 1e3
+"""How far a step may go, in parts of the size of x, and how much f may grow, in parts of its size."""
 
 
 @dataclass
@@ -57,10 +59,14 @@ class FeasibilityStep:
     fault: str
 
 
-def feasibility_step(problem: NLP, x: Array, c: Array, G: Any, sigma: float) -> FeasibilityStep:
-    """Take one step. Work: one Hessian; one factorisation of order n + m and one evaluation per trial."""
+def feasibility_step(problem: NLP, x: Array, objective: float, c: Array, G: Any, sigma: float) -> FeasibilityStep:
+    """Take one step. Work: one Hessian; one factorisation of order n + m and at most one evaluation per trial.
+
+    f has no say in where the step goes, so that x must not move by more than about its own size, nor f by much more.
+    """
     size, slope = norm2(c), norm2(G.T @ c)
     eps, fault = float(np.finfo(x.dtype).eps), ""
+    longest, highest = LONGEST * max(1.0, norm2(x)), objective + HIGHEST * max(1.0, abs(objective))
     rhs = np.concatenate([np.zeros(problem.n, c.dtype), -c])
     S = _curvature(problem, x, c, G)
     system = NewtonSystem(S, G, rhs)
@@ -69,12 +75,13 @@ def feasibility_step(problem: NLP, x: Array, c: Array, G: Any, sigma: float) -> 
         if negative != problem.m and system.H is S:
             system = NewtonSystem(0 * S, G, rhs)
             dx, negative = _solve(system, sigma * size)
-        if np.isfinite(dx).all():
-            if norm2(dx) <= eps * norm2(x):
-                break
+        length = norm2(dx)
+        if length <= eps * norm2(x):
+            break
+        if length <= longest:
             values = problem.at(x + dx)
             fault = values.fault
-            if values.jacobian is not None and values.gradient is not None:
+            if values.jacobian is not None and values.gradient is not None and values.objective <= highest:
                 there = values.constraint - problem.constraint_lower
                 change = size**2 - norm2(there) ** 2
                 predicted = size**2 - norm2(c + G @ dx) ** 2 - float(dx @ (system.H @ dx))
@@ -84,7 +91,7 @@ def feasibility_step(problem: NLP, x: Array, c: Array, G: Any, sigma: float) -> 
                 if ratio >= 1e-4 or flat:
                     sigma = sigma / 5 if ratio > 0.75 or flat else sigma * 2 if ratio < 0.25 else sigma
                     return FeasibilityStep(x + dx, values, max(sigma, SMALLEST_SIGMA), trial, "")
-        sigma *= 4
+        sigma *= 4 if length <= longest else 16
     return FeasibilityStep(None, None, sigma, trial, fault)
 
 
@@ -134,7 +141,7 @@ def approach(problem: NLP, s: SketchedNewtonState, eta: Penalties) -> SketchedNe
     size = s.infeasibility
     if is_stationary(s.constraint, s.jacobian):
         return _infeasible(s)
-    step = feasibility_step(problem, s.x, s.constraint, s.jacobian, s.sigma)
+    step = feasibility_step(problem, s.x, s.objective, s.constraint, s.jacobian, s.sigma)
     problem.counts["inner.factorisation"] += step.factorisations
     s.sigma = step.sigma
     if step.x is None or step.values is None:

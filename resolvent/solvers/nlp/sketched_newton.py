@@ -340,24 +340,39 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
             ladder.reach(self.accuracy.target(s.level, system, size))
 
     def _curved(self, s: SketchedNewtonState, system: NewtonSystem, least_shift: float, level: float) -> Ladder | None:
-        """Return a ladder that reached the accuracy `level` without a sign of negative curvature."""
+        """Return a ladder that reached the accuracy `level` without a sign of negative curvature.
+
+        Dual regularisation counts a direction in which G is small as free, so that negative curvature there may be its
+        own doing: before H is shifted, delta is once all but left out.
+        """
         size = norm2(system.b)
         target = self.accuracy.target(level, system, size)
-        usual = self.dual_regularisation * min(1.0, size)
-        shift = max(least_shift, self.curvature.initial(system))
+        dual = self.dual_regularisation * min(1.0, size)
+        duals = [dual, dual + DUAL_SHIFT] if self.factor else [dual]
+        shift, finer = max(least_shift, self.curvature.initial(system)), dual > DUAL_SHIFT
         while shift <= LARGEST_SHIFT:
-            for dual_shift in (usual, usual + DUAL_SHIFT) if self.factor else (usual,):
-                system.regularise(shift, dual_shift)
-                ladder = self._ladder(s, system)
-                reached = ladder.reach(target)
-                s.factor_work, s.shift = ladder.factor_work, shift
-                dependent = ladder.negative is not None and ladder.negative < system.m
-                if reached and not dependent and not ladder.singular:
-                    break
-            if not ladder.singular and self.curvature.accepts(system, ladder.z, ladder.negative):
+            ladder, accepted = self._regularised(s, system, shift, duals, target)
+            if not accepted and finer and ladder.negative is not None:
+                finer = False
+                ladder, accepted = self._regularised(s, system, shift, [DUAL_SHIFT], target)
+            if accepted:
                 return ladder
             shift = self.curvature.larger(shift, s.last_shift)
         return None
+
+    def _regularised(
+        self, s: SketchedNewtonState, system: NewtonSystem, shift: float, duals: list[float], target: float
+    ) -> tuple[Ladder, bool]:
+        """Return a ladder for t = `shift` and the first delta that shows no dependent rows; and whether it will do."""
+        for dual in duals:
+            system.regularise(shift, dual)
+            ladder = self._ladder(s, system)
+            reached = ladder.reach(target)
+            s.factor_work, s.shift = ladder.factor_work, shift
+            dependent = ladder.negative is not None and ladder.negative < system.m
+            if reached and not dependent and not ladder.singular:
+                break
+        return ladder, not ladder.singular and self.curvature.accepts(system, ladder.z, ladder.negative)
 
     def _ladder(self, s: SketchedNewtonState, system: NewtonSystem) -> Ladder:
         """Return a fresh ladder; where the last shift was positive, with the one rung that knows when it is enough."""
