@@ -284,11 +284,11 @@ def test_large_matrix_free_hessian_goes_to_krylov():
 
 
 @pytest.mark.parametrize(
-    "problem", [("LUKVLE13", 98), ("LUKVLE8", 50), ("DIXCHLNG",), ("LUKVLE14",)], ids=lambda p: p[0]
+    "problem", [("LUKVLE13", 98), ("LUKVLE6", 99), ("LUKVLE8", 50), ("DIXCHLNG",), ("LUKVLE14",)], ids=lambda p: p[0]
 )
-def test_curvature_along_nearly_dependent_constraints_needs_no_shift(problem):
+def test_dual_regularisation_does_not_slow_the_method(problem):
     for seed in range(3):
-        result = rs.solve(cutest.load(*problem), SketchedNewton(), stop=rs.Stop(iterations=100), rng=seed)
+        result = rs.solve(cutest.load(*problem), SketchedNewton(), stop=rs.Stop(iterations=60), rng=seed)
         assert result.success
 
 

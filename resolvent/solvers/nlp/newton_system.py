@@ -6,8 +6,9 @@
             [ G         -delta I ]             [ c   ]
 
 t (`shift`) makes H positive definite on the kernel of G, delta (`dual_shift`) stands for dependent rows of G. Both
-stand on the diagonal and are changed in place. Dense where H and G are, or where n + m <= 200 (a dense factorisation
-of that order costs less than the bookkeeping of a sparse one); else CSR with the pattern computed once.
+stand on the diagonal and are changed in place. Dense where H and G are, where n + m <= 200 (a dense factorisation of
+that order costs less than the bookkeeping of a sparse one), and where a fifth of Gamma is filled; else CSR with the
+pattern computed once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from resolvent.typing import Array, Matrix
 __all__ = ["NewtonSystem", "Pattern"]
 
 DENSE_ORDER = 200
+DENSE_SHARE = 0.2
+"""The factors of a matrix with so many entries are full."""
 
 
 @dataclass
@@ -71,6 +74,10 @@ def _row_numbers(A: Any) -> Array:
     return np.repeat(np.arange(A.shape[0], dtype=np.int64), np.diff(A.indptr))
 
 
+def _entries(A: Any) -> int:
+    return int(A.nnz if sp.issparse(A) else A.size)
+
+
 class NewtonSystem:
     """Gamma and b at one point.
 
@@ -100,7 +107,7 @@ class NewtonSystem:
         self.matrix: Matrix | None
         if not (sp.issparse(H) or isinstance(H, np.ndarray)):
             self.matrix = None
-        elif self.order <= DENSE_ORDER or not (sp.issparse(H) or sp.issparse(G)):
+        elif self.order <= DENSE_ORDER or _entries(H) + 2 * _entries(G) >= DENSE_SHARE * self.order**2:
             self.matrix = self._dense()
         else:
             self.matrix = self._sparse()

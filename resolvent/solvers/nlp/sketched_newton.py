@@ -238,11 +238,10 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         return s if moved else self._without_descent(problem, s)
 
     def warm_up(self, problem: NLP) -> None:
-        """Compile the kernels of the sketch, for dense or sparse systems as `problem` will need them."""
-        A: Any = np.eye(3, dtype=problem.dtype)
-        if problem.n + problem.m > DENSE_ORDER:
-            A = sp.csr_array(A)
-        self._sketching().warm_up(LinearSystem(A, np.ones(3, problem.dtype)))
+        """Compile the kernels of the sketch: for dense systems, and for sparse ones if `problem` may need them."""
+        dense = np.eye(3, dtype=problem.dtype)
+        for A in [dense] if problem.n + problem.m <= DENSE_ORDER else [dense, sp.csr_array(dense)]:
+            self._sketching().warm_up(LinearSystem(A, np.ones(3, problem.dtype)))
 
     def _sketching(self) -> SketchAndProject:
         return SketchAndProject(sketch=self.sketch, equilibrate=self.equilibrate)
@@ -343,18 +342,24 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         """Return a ladder that reached the accuracy `level` without a sign of negative curvature.
 
         Dual regularisation counts a direction in which G is small as free, so that negative curvature there may be its
-        own doing: before H is shifted, delta is once all but left out.
+        own doing; and where dy is large, delta dy takes the place of the step towards c = 0. Where either is seen,
+        delta is once all but left out, before H is shifted.
         """
         size = norm2(system.b)
         target = self.accuracy.target(level, system, size)
         dual = self.dual_regularisation * min(1.0, size)
         duals = [dual, dual + DUAL_SHIFT] if self.factor else [dual]
-        shift, finer = max(least_shift, self.curvature.initial(system)), dual > DUAL_SHIFT
+        shift, finer = max(least_shift, self.curvature.initial(system)), self.factor and dual > DUAL_SHIFT
         while shift <= LARGEST_SHIFT:
             ladder, accepted = self._regularised(s, system, shift, duals, target)
-            if not accepted and finer and ladder.negative is not None:
+            used = system.dual_shift
+            idle = accepted and used * norm2(ladder.z[system.n :]) > 0.9 * s.infeasibility > s.negligible
+            if finer and (idle or (not accepted and ladder.negative is not None)):
                 finer = False
-                ladder, accepted = self._regularised(s, system, shift, [DUAL_SHIFT], target)
+                other, good = self._regularised(s, system, shift, [DUAL_SHIFT], target)
+                if good and not (idle and _left(system, other) > 0.5 * _left(system, ladder)):
+                    return other
+                system.regularise(shift, used)
             if accepted:
                 return ladder
             shift = self.curvature.larger(shift, s.last_shift)
@@ -381,6 +386,12 @@ class SketchedNewton(Solver[NLP, SketchedNewtonState]):
         if self.factor and s.shift > 0:
             rungs = (Rung.FACTOR,)
         return Ladder(system, self._sketching(), rungs, s.rng, s.factor_work, self.sketch_limit, s.work)
+
+
+def _left(system: NewtonSystem, ladder: Ladder) -> float:
+    """Return norm2(c + G dx), what the direction leaves of the violation to first order."""
+    n = system.n
+    return norm2(system.G @ ladder.z[:n] - system.b[n:])
 
 
 def _finite(H: Any) -> bool:
