@@ -100,8 +100,8 @@ def test_slope_needs_no_product_with_the_hessian(shift, dual_shift, rng):
 
 
 def test_sparse_and_dense_newton_systems_agree(rng):
-    H, G = (sp.csr_array(rng.random((k, 150)) * (rng.random((k, 150)) < 0.03)) for k in (150, 80))
-    H = sp.csr_array(H + H.T)
+    H = sp.random_array((150, 150), density=0.02, random_state=rng)
+    H, G = (H + H.T).tocsr(), sp.random_array((80, 150), density=0.03, random_state=rng).tocsr()
     b = rng.standard_normal(230)
     sparse, dense = NewtonSystem(H, G, b), NewtonSystem(H.toarray(), G.toarray(), b)
     for system in (sparse, dense):
