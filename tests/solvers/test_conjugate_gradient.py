@@ -1,5 +1,7 @@
 """ConjugateGradient against dense solutions, SciPy's counts and the proven rate; and the failures it can name."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -116,6 +118,84 @@ def test_one_product_per_iteration():
     system = poisson(10)
     result = rs.solve(system, ConjugateGradient(), stop=rs.Stop(rtol=1e-8))
     assert result.counts == {"apply": result.iterations + 2, "check.apply": 1}  # at the start, and the true residual
+
+
+@pytest.mark.parametrize("preconditioner", [None, np.ones(200_000)])
+def test_an_iteration_makes_no_temporary_vectors(preconditioner):
+    """Here the products are written to vectors that exist already."""
+    n = 200_000
+    diagonal, product, applied = np.linspace(1, 9, n), np.empty(n), np.empty(n)
+    M = preconditioner if preconditioner is None else lambda r: np.multiply(r, preconditioner, out=applied)
+
+    class Diagonal:
+        def __matmul__(self, v):
+            return np.multiply(diagonal, v, out=product)
+
+    system, solver = LinearSystem(Diagonal(), np.ones(n), spd=True), ConjugateGradient(preconditioner=M, batch=5)
+    state = solver.step(system, solver.start(system))
+    tracemalloc.start()
+    try:
+        state = solver.step(system, state)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert state.iterations == 10
+    assert peak < 2 * 8 * n  # the copy that protects from an operator that hands out one array again and again
+
+
+def test_a_product_that_raises_can_be_made_again():
+    """The direction is made before it; the step that is taken again uses it as it is."""
+    system, solver, calls = poisson(8), ConjugateGradient(preconditioner=lambda r: r / np.arange(1, 65)), []
+
+    def product(v):
+        calls.append(v)
+        if len(calls) == 5:
+            raise ValueError("planted")
+        return system.A @ v
+
+    broken = system.replace(A=LinearOperator(system.A.shape, matvec=product, dtype=np.float64))
+    state, whole = solver.start(broken), solver.start(system)
+    while state.iterations < 8:
+        try:
+            state = solver.step(broken, state)
+        except ValueError:
+            assert state.residual == pytest.approx(system.residual(state.x), rel=1e-10)
+    for _ in range(8):
+        whole = solver.step(system, whole)
+    assert len(calls) == 10  # the start, eight iterations and the one that raised
+    assert state.x.tobytes() == whole.x.tobytes()
+
+
+def test_a_problem_with_its_own_inner_product_keeps_it():
+    """As one whose vectors are spread over machines."""
+    made = []
+
+    class Spread(LinearSystem):
+        def dot(self, u, v):
+            made.append(1)
+            return super().dot(u, v)
+
+    A = np.diag(np.arange(1.0, 21.0))
+    mine = rs.solve(Spread(A, np.ones(20), spd=True), ConjugateGradient(), stop=rs.Stop(rtol=1e-10))
+    other = rs.solve(LinearSystem(A, np.ones(20), spd=True), ConjugateGradient(), stop=rs.Stop(rtol=1e-10))
+    assert len(made) > 3 * mine.iterations
+    assert mine.x == pytest.approx(other.x, rel=1e-8)
+
+
+def test_float32_is_accumulated_in_float64():
+    """In float32 the sum of 2^24 ones and another one is 2^24."""
+    from resolvent.kernels import vectors
+
+    ones = np.ones(2**24 + 1, np.float32)
+    assert vectors.dot(ones, ones) == 2**24 + 1
+
+
+def test_a_preconditioner_in_float32_keeps_the_run_in_float64():
+    system = poisson(8)
+    half = lambda r: (r / system.A.diagonal()).astype(np.float32)  # noqa: E731
+    result = rs.solve(system, ConjugateGradient(preconditioner=half), stop=rs.Stop(rtol=1e-10))
+    assert result.success
+    assert result.state.p.dtype == result.x.dtype == np.float64
 
 
 # ---- singular systems

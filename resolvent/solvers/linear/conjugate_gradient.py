@@ -2,9 +2,9 @@
 
 One iteration, with the preconditioner M (an approximation of the inverse of A)::
 
+    z = M r,   beta = r^T z / (r^T z before, 0 at first),   p <- z + beta p
     alpha = r^T z / p^T A p
     x <- x + alpha p,   r <- r - alpha A p
-    z = M r,   beta = r_new^T z_new / r^T z,   p <- z + beta p
 
 How this differs from the textbook:
 
@@ -13,9 +13,11 @@ How this differs from the textbook:
 2. p^T A p <= 0 ends BREAKDOWN "A is not positive definite", r^T z <= 0 ends BREAKDOWN "the preconditioner is not
    positive definite": both are found at no cost.
 3. On a singular system with a known null space, residual and preconditioned residual are kept off it.
+4. An iteration begins with the application of M, so that none is wasted on the residual that ends the run.
 
-Memory: five vectors beside the system and the preconditioner. Work per iteration: one product with A, one
-application of M, two inner products and three vector updates.
+Memory: five vectors beside the system and the preconditioner: x, r, p, A p and z. Work per iteration: one product with
+A, one application of M, and for NumPy arrays four passes over the vectors (two inner products, x and r with the norm of
+r, p), in place.
 
 Reference: M. R. Hestenes and E. Stiefel, Methods of conjugate gradients for solving linear systems, Journal of
 Research of the National Bureau of Standards 49 (1952) 409-436.
@@ -23,16 +25,15 @@ Research of the National Bureau of Standards 49 (1952) 409-436.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
-from resolvent import arrays
 from resolvent.problems.linear import LinearSystem
 from resolvent.solvers.base import Solver, State, cache, is_whole, require
 from resolvent.solvers.linear.preconditioning import applies, set_up
+from resolvent.solvers.linear.vectors import vector_work
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array
 
@@ -48,7 +49,9 @@ class ConjugateGradientState(State):
     r, p : array (n,)
         Residual and search direction.
     rz : float
-        r^T M r.
+        r^T M r of the residual that p was made from; 0 before the first direction.
+    directed : bool
+        Whether p is made from r already: an iteration was broken off between the two.
     exact : bool
         Whether r was computed as b - A x, not carried.
     kept : object
@@ -57,11 +60,13 @@ class ConjugateGradientState(State):
 
     r: Array
     p: Array
-    rz: float
+    rz: float = 0.0
+    directed: bool = False
     exact: bool = True
     kept: Any = cache()
     system: Any = cache()
     precondition: Any = cache()
+    work: Any = cache()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,19 +133,18 @@ class ConjugateGradient(Solver[LinearSystem, ConjugateGradientState]):
         previous: ConjugateGradientState | None,
     ) -> ConjugateGradientState:
         r = problem.b - problem.apply(x0)
-        state = ConjugateGradientState(x=x0, r=r, p=r, rz=0.0, residual=problem.norm(r), scale=problem.scale())
+        state = ConjugateGradientState(x=x0, r=r, p=0 * r, residual=problem.norm(r), scale=problem.scale())
         if previous is not None:
             state.kept, previous.kept, previous.system = previous.kept, None, None
-        z = self._preconditioner(problem, state)(r)
-        state.p, state.rz = arrays.copy(z), problem.dot(r, z)
+        self._make_ready(problem, state)
         return state
 
     def step(self, problem: LinearSystem, state: ConjugateGradientState) -> ConjugateGradientState:
-        precondition = self._preconditioner(problem, state)
+        self._make_ready(problem, state)
         for _ in range(self.batch):
             if state.met and state.residual == 0:
                 return state.give_up(Status.FINISHED, "the residual is zero")
-            _iterate(problem, state, precondition)
+            _iterate(problem, state)
             if state.status or state.met or state.iterations >= state.limit:
                 break
         return state
@@ -151,43 +155,54 @@ class ConjugateGradient(Solver[LinearSystem, ConjugateGradientState]):
             state.residual, state.exact = problem.residual(state.x), True
         return state
 
-    def _preconditioner(self, problem: LinearSystem, state: ConjugateGradientState) -> Callable[[Array], Array]:
+    def warm_up(self, problem: LinearSystem) -> None:
+        """Compile the vector work, on a system of order 1 of the same type."""
+        one = np.ones(1, problem.dtype)
+        tiny = LinearSystem(one[None], one, spd=True)
+        solver = ConjugateGradient()
+        solver.step(tiny, solver.start(tiny))
+
+    def _make_ready(self, problem: LinearSystem, state: ConjugateGradientState) -> None:
         if state.system is not problem:
             state.kept, state.precondition = set_up(self.preconditioner, problem, state.kept)
+            state.work = vector_work(problem, state.x)
             state.system = problem
-        function: Callable[[Array], Array] = state.precondition
-        return function
 
 
-def _iterate(problem: LinearSystem, s: ConjugateGradientState, precondition: Callable[[Array], Array]) -> None:
-    Ap = problem.apply(s.p)
-    curvature = problem.dot(s.p, Ap)
-    if not (curvature > 0 and s.rz > 0):
-        _explain(problem, s, curvature)
+def _iterate(problem: LinearSystem, s: ConjugateGradientState) -> None:
+    work = s.work
+    if not s.directed:
+        z = s.precondition(s.r)
+        rz = work.dot(s.r, z)
+        if not rz > 0:
+            _explain_preconditioner(s, rz)
+            return
+        s.p = work.direction(z, s.p, rz / s.rz if s.rz else 0.0)
+        s.rz, s.directed = rz, True
+    q = problem.apply(s.p)
+    curvature = work.dot(s.p, q)
+    if not curvature > 0:
+        _explain_matrix(s, curvature)
         return
-    alpha = s.rz / curvature
-    x = s.x + alpha * s.p
-    r = problem.remove_null_space(s.r - alpha * Ap)
-    residual, exact = problem.norm(r), False
-    if residual <= s.tolerance:  # it could end the run: by the definition, not the recurrence
-        r = problem.b - problem.apply(x)
-        residual, exact = problem.norm(r), True
-    z = precondition(r)
-    rz = problem.dot(r, z)
-    s.p = z + (rz / s.rz) * s.p
-    s.x, s.r, s.rz, s.residual, s.exact = x, r, rz, residual, exact
+    s.x, s.r, s.residual = work.advance(s.x, s.r, s.p, q, s.rz / curvature)
+    s.directed = s.exact = False
     s.iterations += 1
+    if s.met:  # it could end the run: by the definition, not the recurrence
+        r = problem.b - problem.apply(s.x)
+        s.r, s.residual, s.exact = r, problem.norm(r), True
 
 
-def _explain(problem: LinearSystem, s: ConjugateGradientState, curvature: float) -> None:
+def _explain_preconditioner(s: ConjugateGradientState, rz: float) -> None:
+    if rz != rz:
+        s.give_up(Status.DIVERGED, "r^T M r is nan: A or the preconditioner M returned nan or inf")
+    elif rz == 0:
+        s.give_up(Status.BREAKDOWN, "r^T M r = 0: the preconditioner M is singular; try without it")
+    else:
+        s.give_up(Status.BREAKDOWN, f"r^T M r = {rz:.3e} < 0: the preconditioner M is not positive definite")
+
+
+def _explain_matrix(s: ConjugateGradientState, curvature: float) -> None:
     if curvature != curvature:
         s.give_up(Status.DIVERGED, "p^T A p is nan: A or the preconditioner returned nan or inf")
-    elif s.rz == 0 and s.residual:
-        s.give_up(Status.BREAKDOWN, "r^T M r = 0: the preconditioner M is singular; try without it")
-    elif s.rz < 0:
-        s.give_up(Status.BREAKDOWN, f"r^T M r = {s.rz:.3e} < 0: the preconditioner M is not positive definite")
     else:
-        s.give_up(
-            Status.BREAKDOWN,
-            f"p^T A p = {curvature:.3e} <= 0: A is not positive definite; try another solver",
-        )
+        s.give_up(Status.BREAKDOWN, f"p^T A p = {curvature:.3e} <= 0: A is not positive definite; try another solver")

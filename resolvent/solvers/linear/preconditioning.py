@@ -34,6 +34,6 @@ def set_up(preconditioner: Any, system: LinearSystem, previous: Any = None) -> t
         return None, lambda r: r
     kept = preconditioner.setup(system, previous) if hasattr(preconditioner, "setup") else preconditioner
     product = getattr(kept, "__matmul__", None) or kept
-    if system.null_space is None:
+    if "singular" not in system.features():
         return kept, product
     return kept, lambda r: system.remove_null_space(product(r))
