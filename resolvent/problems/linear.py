@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from resolvent import arrays
-from resolvent.errors import ProblemError
+from resolvent.errors import BackendError, ProblemError
 from resolvent.problems.base import Oracle, Problem
 from resolvent.problems.checks import require_shape
+from resolvent.problems.null_spaces import Components
 from resolvent.typing import Array, Matrix
 
 __all__ = ["LinearSystem"]
@@ -25,6 +26,9 @@ class LinearSystem(Problem):
     The certificate is x, the residual norm2(b - A x), the scale norm2(b) (1 where b = 0). The cost axis counts
     applications of A.
 
+    A `GridOperator` says itself what its grid, null space and dtype are, and that it is `spd`. Entries of b and of
+    starting points in its inactive cells are set to zero.
+
     Parameters
     ----------
     A : array or sparse matrix (n, n), or anything with ``@``
@@ -34,7 +38,7 @@ class LinearSystem(Problem):
         that does not say so.
     grid : tuple of int, optional
         The grid that x and b live on, in C order: ``x.reshape(grid)``.
-    null_space : array_like (n,) or (k, n), optional
+    null_space : array_like (n,) or (k, n), or Components, optional
         Vectors that span the null space of a symmetric singular A. The part of b along it is removed where it is
         rounding; where it is larger, no x solves the system, and runs on it end INFEASIBLE.
     project : bool, optional
@@ -49,6 +53,8 @@ class LinearSystem(Problem):
     ------
     ProblemError
         A is not square, b does not fit, or entries of either are not finite.
+    BackendError
+        One of A and b lives on a GPU, the other does not.
 
     Examples
     --------
@@ -72,8 +78,11 @@ class LinearSystem(Problem):
     def __post_init__(self) -> None:
         if not hasattr(self.A, "__matmul__"):
             raise ProblemError(f"A is a {type(self.A).__name__}, expected a matrix or an operator with @")
+        _require_one_place(self.A, self.b)
         if self.dtype is None:
             self.dtype = _common_dtype(self.A, self.b)
+        if self.on_grid:
+            self._take_facts()
         super().__post_init__()
         self.b = arrays.cast(self.b if arrays.is_array(self.b) else np.asarray(self.b), self.dtype, "b")
         if self.b.ndim != 1:
@@ -89,6 +98,19 @@ class LinearSystem(Problem):
         self.apply = Oracle("apply", lambda v: self.A @ v, self.counts, shape=(n,), dtype=self.dtype)
         self._scale = self.norm(self.b) or 1.0
 
+    @property
+    def on_grid(self) -> bool:
+        """Whether A is a `GridOperator`, or something that passes its attributes on."""
+        return hasattr(self.A, "conditions") and hasattr(self.A, "face_weights")
+
+    def _take_facts(self) -> None:
+        """Read off a GridOperator what was not given, and silence b in inactive cells, where anything may stand."""
+        self.spd = True
+        self.grid = self.A.grid if self.grid is None else self.grid
+        self.null_space = self.A.components if self.null_space is None else self.null_space
+        if self.A.active is not None and isinstance(self.b, np.ndarray) and self.b.shape == self.A.shape[:1]:
+            self.b = np.where(self.A.active.ravel(), self.b, 0)
+
     def _check_matrix(self, n: int) -> None:
         shape = getattr(self.A, "shape", (n, n))
         if tuple(shape) != (n, n):
@@ -102,14 +124,9 @@ class LinearSystem(Problem):
     def _read_null_space(self, n: int) -> None:
         if self.null_space is None:
             return
-        vectors = np.atleast_2d(np.asarray(self.null_space, dtype=np.float64))
-        if vectors.shape[-1] != n or vectors.ndim != 2 or not np.isfinite(vectors).all():
-            raise ProblemError(f"null_space has shape {np.shape(self.null_space)}, expected finite ({n},) or (k, {n})")
-        Q, R = np.linalg.qr(vectors.T)
-        if len(vectors) > n or (np.abs(np.diagonal(R)) <= 1e-10 * np.linalg.norm(vectors, axis=1)).any():
-            raise ProblemError("null_space has a vector that is zero or depends on the others, expected a basis")
-        self.null_space = np.ascontiguousarray(Q.T).astype(self.dtype)
-        along, size = self.norm(self.null_space @ self.b), self.norm(self.b)
+        if not isinstance(self.null_space, Components):
+            self.null_space = self._read_vectors(n)
+        along, size = self._along(), self.norm(self.b)
         if along > np.sqrt(np.finfo(self.dtype).eps) * size and not self.project:
             self.infeasible = (
                 f"no x solves the system: b has a part of norm {along:.3e} along the null space of A "
@@ -118,12 +135,67 @@ class LinearSystem(Problem):
         else:
             self.b = self.remove_null_space(self.b)
 
+    def _along(self) -> float:
+        """Return the norm of the part of b along the null space."""
+        if isinstance(self.null_space, Components):
+            return self.null_space.along(self.b)
+        return self.norm(self.null_space @ self.b)
+
+    def _read_vectors(self, n: int) -> Array:
+        """Return an orthonormal basis of the given vectors, in the rows."""
+        vectors = np.atleast_2d(np.asarray(self.null_space, dtype=np.float64))
+        if vectors.shape[-1] != n or vectors.ndim != 2 or not np.isfinite(vectors).all():
+            raise ProblemError(f"null_space has shape {np.shape(self.null_space)}, expected finite ({n},) or (k, {n})")
+        Q, R = np.linalg.qr(vectors.T)
+        if len(vectors) > n or (np.abs(np.diagonal(R)) <= 1e-10 * np.linalg.norm(vectors, axis=1)).any():
+            raise ProblemError("null_space has a vector that is zero or depends on the others, expected a basis")
+        basis: Array = np.ascontiguousarray(Q.T).astype(self.dtype)
+        return basis
+
     def remove_null_space(self, v: Array) -> Array:
-        """Return v without its part along the null space; v itself where A is not singular. Cost: 4 k n flops."""
+        """Return v without its part along the null space; v itself where A is not singular.
+
+        Cost: 4 k n flops for k vectors; for the components of a grid two passes over v.
+        """
         if self.null_space is None:
             return v
+        if isinstance(self.null_space, Components):
+            return self.null_space.remove(v)
         along: Array = self.null_space.T @ (self.null_space @ v)
         return v - along
+
+    def compress(self) -> LinearSystem:
+        """Return the system of the active cells of a grid, A as a CSR array, cells in their order.
+
+        ``A.expand(x)`` brings its solution back to the grid.
+
+        Raises
+        ------
+        ProblemError
+            A is no `GridOperator`.
+        """
+        if not self.on_grid:
+            raise ProblemError(f"A is a {type(self.A).__name__}; only a GridOperator has cells to leave out")
+        cells = self.A.cells()
+        null_space = self.null_space
+        if null_space is not None:
+            null_space = null_space.restrict(cells) if isinstance(null_space, Components) else null_space[:, cells]
+        return LinearSystem(
+            self.A.compress(),
+            self.b[cells],
+            spd=self.spd,
+            null_space=null_space,
+            project=self.project,
+            x0=self.x0[cells],
+            name=self.name,
+            dtype=self.dtype,
+        )
+
+    def point(self, x0: Any = None, y0: Any = None) -> tuple[Any, Any]:
+        x, y = super().point(x0, y0)
+        if self.on_grid and self.A.active is not None:
+            x[~self.A.active.ravel()] = 0
+        return x, y
 
     def features(self) -> set[str]:
         found = set()
@@ -153,3 +225,11 @@ def _common_dtype(A: Any, b: Any) -> Any:
     kinds = [getattr(v, "dtype", None) for v in (A, b)]
     names = [str(kind).rpartition(".")[2] for kind in kinds if kind is not None]
     return np.float32 if names and all(name == "float32" for name in names) else np.float64
+
+
+def _require_one_place(A: Any, b: Any) -> None:
+    """Raise BackendError where one of A and b lives on a GPU and the other one on the CPU."""
+    stored = arrays.is_array(A) or hasattr(A, "indptr") or hasattr(A, "face_weights")
+    places = arrays.place(A), arrays.place(b)
+    if stored and places[0] != places[1]:
+        raise BackendError(f"A lives on the {places[0]}, b on the {places[1]}; move one of them")
