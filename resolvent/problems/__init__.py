@@ -1,10 +1,24 @@
 """Problems: what is to be solved, and how wrong a candidate answer is."""
 
-from resolvent.problems import grids
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from resolvent.problems.base import Problem
 from resolvent.problems.derivatives import check_derivatives
 from resolvent.problems.linear import LinearSystem
 from resolvent.problems.nlp import NLP
 from resolvent.problems.smooth import SmoothProblem
 
+if TYPE_CHECKING:
+    from resolvent.problems import grids
+
 __all__ = ["NLP", "LinearSystem", "Problem", "SmoothProblem", "check_derivatives", "grids"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `grids` at its first use: it loads SciPy."""
+    if name != "grids":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.grids")

@@ -225,15 +225,19 @@ class GridOperator(LinearOperator):  # type: ignore[misc]
             if x.dtype.kind == "c":
                 return self._matvec(x.real) + 1j * self._matvec(x.imag)
             x = np.ascontiguousarray(x, dtype=self.dtype)
-        u = x.reshape(self._extents)
-        out = np.empty(self._extents, self.dtype)
+        out = np.empty(self.shape[0], self.dtype)
+        self.multiply(x, out)
+        return out
+
+    def multiply(self, x: Array, out: Array) -> None:
+        """Write A x into out, both (n,), contiguous, of the operator's dtype: a product without an allocation."""
+        u, product = x.reshape(self._extents), out.reshape(self._extents)
         if not self.constant:
-            kernels.stencils.apply_faces(u, out, *self._weights, self._periodic, self._alpha)
+            kernels.stencils.apply_faces(u, product, *self._weights, self._periodic, self._alpha)
         elif self.active is None:
-            kernels.stencils.apply_constant(u, out, self._weights, self._periodic, self._alpha)
+            kernels.stencils.apply_constant(u, product, self._weights, self._periodic, self._alpha)
         else:
-            kernels.stencils.apply_masked(u, out, self._opened, self._weights, self._periodic, self._alpha)
-        return out.reshape(-1)
+            kernels.stencils.apply_masked(u, product, self._opened, self._weights, self._periodic, self._alpha)
 
     def _adjoint(self) -> Self:
         return self

@@ -108,8 +108,9 @@ class LinearSystem(Problem):
         self.spd = True
         self.grid = self.A.grid if self.grid is None else self.grid
         self.null_space = self.A.components if self.null_space is None else self.null_space
-        if self.A.active is not None and isinstance(self.b, np.ndarray) and self.b.shape == self.A.shape[:1]:
-            self.b = np.where(self.A.active.ravel(), self.b, 0)
+        b = self.b if arrays.is_array(self.b) else np.asarray(self.b)
+        if self.A.active is not None and isinstance(b, np.ndarray) and b.shape == self.A.shape[:1]:
+            self.b = np.where(self.A.active.ravel(), b, 0)
 
     def _check_matrix(self, n: int) -> None:
         shape = getattr(self.A, "shape", (n, n))

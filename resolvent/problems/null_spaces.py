@@ -38,7 +38,7 @@ class Components:
             without: Array = v - np.mean(v, dtype=np.float64).astype(v.dtype)
             return without
         out = np.empty_like(v)
-        kernels.stencils.subtract_means(v, self.labels, self.sizes, out)
+        kernels.stencils.subtract_levels(v, self.labels, self._sums(v) / self.sizes, out)
         return out
 
     def along(self, v: Array) -> float:
@@ -55,8 +55,8 @@ class Components:
     def _sums(self, v: Array) -> Array:
         if self.labels is None:
             return np.atleast_1d(v.sum(dtype=np.float64))
-        counted = self.labels >= 0
-        sums: Array = np.bincount(self.labels[counted], weights=v[counted], minlength=len(self.sizes))
+        sums = np.empty(len(self.sizes))
+        kernels.stencils.component_sums(v, self.labels, sums)
         return sums
 
     def restrict(self, cells: Array) -> Components:

@@ -14,10 +14,11 @@ from numba import njit
 
 from resolvent.typing import Array
 
-__all__ = ["apply_constant", "apply_faces", "apply_masked", "components", "subtract_means"]
+__all__ = ["apply_constant", "apply_faces", "apply_masked", "component_sums", "components", "subtract_levels"]
 
 ACTIVE, GROUNDED = 64, 128
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+reordered = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
 @compiled
@@ -255,15 +256,21 @@ def components(opened: Array, labels: Array) -> int:
     for cell in range(opened.size):
         parents[cell] = cell
     for i in range(n0):
+        back = n1 * n2 if i > 0 else -(n0 - 1) * n1 * n2
         for j in range(n1):
-            for k in range(n2):
-                cell = (i * n1 + j) * n2 + k
-                if bits[cell] & 16:
-                    _join(parents, cell, cell - 1 if k > 0 else cell + n2 - 1)
-                if bits[cell] & 4:
-                    _join(parents, cell, cell - n2 if j > 0 else cell + (n1 - 1) * n2)
-                if bits[cell] & 1:
-                    _join(parents, cell, cell - n1 * n2 if i > 0 else cell + (n0 - 1) * n1 * n2)
+            left, first = n2 if j > 0 else -(n1 - 1) * n2, (i * n1 + j) * n2
+            if bits[first] & 16:  # round the end of the row
+                _join(parents, first, first + n2 - 1)
+            for cell in range(first, first + n2):
+                run = cell > first and bits[cell] & 16
+                if run and parents[cell] == cell:
+                    parents[cell] = parents[cell - 1]
+                elif run:
+                    _join(parents, cell, cell - 1)
+                if bits[cell] & 4 and not (run and bits[cell - 1] & 4 and bits[cell - left] & 16):
+                    _join(parents, cell, cell - left)  # else the cells before them have done it
+                if bits[cell] & 1 and not (run and bits[cell - 1] & 1 and bits[cell - back] & 16):
+                    _join(parents, cell, cell - back)
     grounded = np.zeros(opened.size, np.bool_)
     for cell in range(opened.size):
         parents[cell] = _root(parents, cell)
@@ -288,12 +295,31 @@ def _number(parents: Array, bits: Array, grounded: Array) -> int:
 
 
 @compiled
-def subtract_means(v: Array, labels: Array, sizes: Array, out: Array) -> None:
-    means = np.zeros(len(sizes) + 1)  # the last one stays zero: label -1
+def component_sums(v: Array, labels: Array, sums: Array) -> None:
+    for k in range(len(sums)):
+        sums[k] = 0.0
+    if len(sums) == 1:
+        sums[0] = _sum_of_first(v, labels)
+        return
     for cell in range(len(v)):
-        means[labels[cell]] += v[cell]
-    for k in range(len(sizes)):
-        means[k] /= sizes[k]
-    means[len(sizes)] = 0.0
+        if labels[cell] >= 0:
+            sums[labels[cell]] += v[cell]
+
+
+@reordered
+def _sum_of_first(v: Array, labels: Array) -> float:
+    total = 0.0
     for cell in range(len(v)):
-        out[cell] = v[cell] - means[labels[cell]]
+        total += np.float64(v[cell]) if labels[cell] >= 0 else 0.0
+    return total
+
+
+@compiled
+def subtract_levels(v: Array, labels: Array, levels: Array, out: Array) -> None:
+    if len(levels) == 1:
+        level = levels[0]
+        for cell in range(len(v)):
+            out[cell] = v[cell] - (level if labels[cell] >= 0 else 0.0)
+        return
+    for cell in range(len(v)):
+        out[cell] = v[cell] - (levels[labels[cell]] if labels[cell] >= 0 else 0.0)

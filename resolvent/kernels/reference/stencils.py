@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 
 from resolvent.typing import Array
 
-__all__ = ["apply_constant", "apply_faces", "apply_masked", "components", "subtract_means"]
+__all__ = ["apply_constant", "apply_faces", "apply_masked", "component_sums", "components", "subtract_levels"]
 
 ACTIVE, GROUNDED = 64, 128
 
@@ -104,15 +104,17 @@ def components(opened: Array, labels: Array) -> int:
     return len(order)
 
 
-def subtract_means(v: Array, labels: Array, sizes: Array, out: Array) -> None:
-    """Write v without its mean over each component into out; v, labels (int32) and out are flat.
-
-    `sizes` (k,) counts the cells of each. Cells labelled -1 are copied. Sums are in float64. Work: two passes.
-    """
+def component_sums(v: Array, labels: Array, sums: Array) -> None:
+    """Add the entries of v (n,) with the same label into sums (k,), float64; those labelled -1 do not count."""
     counted = labels >= 0
-    means = np.bincount(labels[counted], weights=v[counted], minlength=len(sizes)) / sizes
+    sums[:] = np.bincount(labels[counted], weights=v[counted], minlength=len(sums))
+
+
+def subtract_levels(v: Array, labels: Array, levels: Array, out: Array) -> None:
+    """Write v (n,) less the level (k,) of each entry's label into out; entries labelled -1 are copied."""
+    counted = labels >= 0
     out[:] = v
-    out[counted] -= means[labels[counted]].astype(v.dtype)
+    out[counted] -= levels[labels[counted]].astype(v.dtype)
 
 
 def _all_open(shape: tuple[int, ...], periodic: Array) -> Array:
@@ -181,19 +183,27 @@ def _joined(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     return [(opened, np.empty(opened.shape, np.int32)) for *_, opened, _ in _facts(rng, dtype)]
 
 
-def _means(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+def _labels(rng: np.random.Generator, dtype: Any) -> list[tuple[Array, Array, int]]:
     made = []
     for n, k in ((0, 0), (1, 1), (9, 0), (50, 1), (50, 4)):
-        labels = np.concatenate([np.arange(k), rng.integers(-1, max(k, 0), n - k)]).astype(np.int32)
-        sizes = np.bincount(labels[labels >= 0], minlength=k)
-        made.append((rng.standard_normal(n).astype(dtype), labels, sizes, np.empty(n, dtype)))
+        labels = np.concatenate([np.arange(k), rng.integers(-1, k, n - k)]).astype(np.int32)
+        made.append((rng.standard_normal(n).astype(dtype), labels, k))
     return made
+
+
+def _sums(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    return [(v, labels, np.empty(k)) for v, labels, k in _labels(rng, dtype)]
+
+
+def _levels(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    return [(v, labels, rng.standard_normal(k), np.empty_like(v)) for v, labels, k in _labels(rng, dtype)]
 
 
 EXAMPLES: dict[str, Callable[..., Any]] = {
     "apply_constant": _constant,
     "apply_masked": _masked,
     "apply_faces": _faces,
+    "component_sums": _sums,
     "components": _joined,
-    "subtract_means": _means,
+    "subtract_levels": _levels,
 }
