@@ -15,7 +15,16 @@ import scipy.sparse as sp
 from resolvent.problems import LinearSystem
 from resolvent.problems.base import Problem
 from resolvent.problems.library import hs
-from resolvent.solvers import ConjugateGradient, Sketch, SketchAndProject, SketchedNewton
+from resolvent.solvers import (
+    GMRES,
+    ConjugateGradient,
+    DeepConjugateDirection,
+    FlexibleConjugateGradient,
+    MinimumResidual,
+    Sketch,
+    SketchAndProject,
+    SketchedNewton,
+)
 from resolvent.solvers.base import Solver
 from resolvent.solvers.stop import Stop
 from tests.toys.composite import CoordinateDescent, lasso
@@ -93,6 +102,18 @@ def dense_grid(xp: Any) -> LinearSystem:
     return LinearSystem(xp.asarray(system.A.toarray()), xp.asarray(system.b), spd=True, name="dense grid")
 
 
+def indefinite(shift: float = -0.7, dtype: Any = np.float64) -> LinearSystem:
+    """Return `grid` shifted so far that some eigenvalues are negative."""
+    system = grid(shift, dtype=dtype)
+    return LinearSystem(system.A, system.b, name="indefinite")
+
+
+def dense_indefinite(xp: Any) -> LinearSystem:
+    """Return `indefinite` with dense arrays of the namespace xp."""
+    system = indefinite()
+    return LinearSystem(xp.asarray(system.A.toarray()), xp.asarray(system.b), name="dense indefinite")
+
+
 def near_identity(scale: float = 1.0, dtype: Any = np.float64, sparse: bool = False) -> LinearSystem:
     """Return an unsymmetric system of order 20 with a condition number of about 3."""
     rng = np.random.default_rng(1)
@@ -123,6 +144,13 @@ CASES = [
     Case(name="cg", solver=ConjugateGradient(), problem=grid, most=40, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32), portable=dense_grid),  # noqa: E501
     Case(name="cg-jacobi", solver=ConjugateGradient(preconditioner=Jacobi()), problem=grid, most=40, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32), portable=dense_grid),  # noqa: E501
     Case(name="cg-twogrid", solver=ConjugateGradient(preconditioner=TwoGrid()), problem=grid, most=30, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32)),  # noqa: E501
+    Case(name="fcg", solver=FlexibleConjugateGradient(preconditioner=TwoGrid(), keep=2), problem=grid, most=30, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32)),  # noqa: E501
+    Case(name="minres", solver=MinimumResidual(), problem=indefinite, most=80, functions=("apply",), changed=lambda: indefinite(-0.72), batch="batch", float32=lambda: indefinite(dtype=F32), portable=dense_indefinite),  # noqa: E501
+    Case(name="minres-diagonal", solver=MinimumResidual(preconditioner=lambda r: r / 4), problem=indefinite, most=80, functions=("apply",), changed=lambda: indefinite(-0.72), batch="batch", float32=lambda: indefinite(dtype=F32)),  # noqa: E501
+    Case(name="gmres", solver=GMRES(restart=7), problem=near_identity, most=40, functions=("apply",), changed=lambda: near_identity(2.0), batch="batch", float32=lambda: near_identity(dtype=F32)),  # noqa: E501
+    Case(name="gmres-twogrid", solver=GMRES(preconditioner=TwoGrid()), problem=grid, most=30, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32)),  # noqa: E501
+    Case(name="deep-twogrid", solver=DeepConjugateDirection(network=TwoGrid(), two_directions=False), problem=grid, most=30, functions=("apply",), changed=lambda: grid(0.1), float32=lambda: grid(dtype=F32)),  # noqa: E501
+    Case(name="deep-two", solver=DeepConjugateDirection(network=Jacobi(), two_directions=True), problem=grid, most=40, functions=("apply",), changed=lambda: grid(0.1), float32=lambda: grid(dtype=F32)),  # noqa: E501
     Case(name="kaczmarz", solver=SketchAndProject(check_every=40), problem=near_identity, most=5000, changed=lambda: near_identity(2.0), random=True, float32=lambda: near_identity(dtype=F32)),  # noqa: E501
     Case(name="kaczmarz-csr", solver=SketchAndProject(check_every=40), problem=lambda: near_identity(sparse=True), most=5000, changed=lambda: near_identity(2.0, sparse=True), random=True, float32=lambda: near_identity(dtype=F32, sparse=True)),  # noqa: E501
     Case(name="block-rows", solver=SketchAndProject(sketch=Sketch.block_rows(4)), problem=near_identity, most=500, changed=lambda: near_identity(2.0), random=True, float32=lambda: near_identity(dtype=F32)),  # noqa: E501

@@ -2,18 +2,27 @@
 
 from resolvent.solvers.base import Solver, State
 from resolvent.solvers.linear.conjugate_gradient import ConjugateGradient
+from resolvent.solvers.linear.deep_conjugate_direction import DeepConjugateDirection, WatchDog
+from resolvent.solvers.linear.flexible_conjugate_gradient import FlexibleConjugateGradient
+from resolvent.solvers.linear.gmres import GMRES
+from resolvent.solvers.linear.minimum_residual import MinimumResidual
 from resolvent.solvers.linear.sketch_and_project import Sketch, SketchAndProject
 from resolvent.solvers.nlp.accuracy import Accuracy
 from resolvent.solvers.nlp.curvature import Curvature
 from resolvent.solvers.nlp.sketched_newton import SketchedNewton
 
 __all__ = [
+    "GMRES",
     "Accuracy",
     "ConjugateGradient",
     "Curvature",
+    "DeepConjugateDirection",
+    "FlexibleConjugateGradient",
+    "MinimumResidual",
     "Sketch",
     "SketchAndProject",
     "SketchedNewton",
     "Solver",
     "State",
+    "WatchDog",
 ]
