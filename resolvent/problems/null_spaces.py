@@ -48,9 +48,9 @@ class Components:
     def vectors(self, dtype: Any = np.float64) -> Array:
         """Return an orthonormal basis (k, n). Memory: k n numbers."""
         k = len(self.sizes)
-        if self.labels is None:
-            return np.full((k, int(self.sizes[0])), 1 / np.sqrt(self.sizes[0]), dtype)
-        return ((self.labels == np.arange(k)[:, None]) / np.sqrt(self.sizes)[:, None]).astype(dtype)
+        labels = np.zeros(int(self.sizes[0]), np.int32) if self.labels is None else self.labels
+        vectors: Array = ((labels == np.arange(k)[:, None]) / np.sqrt(self.sizes)[:, None]).astype(dtype)
+        return vectors
 
     def _sums(self, v: Array) -> Array:
         if self.labels is None:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 from resolvent.problems.library.catalogue import Entry, entries, entry, load, names
 
 if TYPE_CHECKING:
-    from resolvent.problems.library import boggs_tolle, catalogue, hs, paper_nlp, poisson, scalable, unconstrained
+    from resolvent.problems.library import (
+        boggs_tolle,
+        catalogue,
+        hs,
+        paper_nlp,
+        plume,
+        poisson,
+        scalable,
+        unconstrained,
+    )
 
 __all__ = [
     "Entry",
@@ -27,6 +36,7 @@ __all__ = [
     "load",
     "names",
     "paper_nlp",
+    "plume",
     "poisson",
     "scalable",
     "unconstrained",

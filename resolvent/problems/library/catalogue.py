@@ -167,6 +167,19 @@ def _paper(
     return Entry(name=name, function=f"paper_nlp.{function}", n=n, m=m, solution=solution, source=source, **other)
 
 
+def _grid(name: str, function: str, source: str, **parameters: Any) -> Entry:
+    return Entry(
+        name=name,
+        function=function,
+        kind="LinearSystem",
+        n=4096,
+        constraints="none",
+        best=None,
+        source=source,
+        parameters={"grid": (64, 64), **parameters, "boundary": "ghost", "seed": 0},
+    )
+
+
 _SINGULAR = "The Hessian of the Lagrangian is singular at the solution: linear convergence of Newton's method."
 _MANY = "Many solutions with the same value."
 
@@ -425,4 +438,24 @@ _OTHERS = (
     ),
 )
 
-_ENTRIES = {item.name: item for item in (*_EQUALITY, *_BOUNDED, *_OTHERS)}
+_ON_GRIDS = (
+    _grid("POISSON BOX", "poisson.box", "ghost walls, right-hand side noise"),
+    _grid("POISSON OBSTACLES", "poisson.obstacles", "two balls and a box without flux"),
+    _grid("HEAT STEP", "poisson.heat_step", "an implicit step of the heat equation", dt=1.0, solids=True),
+    _grid("POISSON BLOCKS", "poisson.blocks", "conductivity 1 or 1e4 in random blocks", high=1e4, width=16),
+    _grid("POISSON LAYERS", "poisson.layers", "conductivity 1 and 1e4 in layers", high=1e4, width=16, axis=0),
+    _grid("POISSON CHANNELS", "poisson.channels", "channels of 1e4, one cell wide", high=1e4, every=16),
+    _grid("POISSON ANISOTROPIC", "poisson.anisotropic", "conductivity 100 along one axis", ratio=100.0, axis=0),
+    Entry(
+        name="PLUME PRESSURE",
+        function="plume.pressure",
+        kind="LinearSystem",
+        n=1536,
+        constraints="none",
+        best=None,
+        source="the pressure of a smoke plume past a moving ball",
+        parameters={"grid": (32, 48), "steps": 10, "swing": 0.15},
+    ),
+)
+
+_ENTRIES = {item.name: item for item in (*_EQUALITY, *_BOUNDED, *_OTHERS, *_ON_GRIDS)}
