@@ -17,6 +17,7 @@ from resolvent.problems.base import Problem
 from resolvent.problems.library import hs
 from resolvent.solvers import (
     GMRES,
+    AlgebraicMultigrid,
     ConjugateGradient,
     DeepConjugateDirection,
     FlexibleConjugateGradient,
@@ -144,6 +145,7 @@ CASES = [
     Case(name="cg", solver=ConjugateGradient(), problem=grid, most=40, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32), portable=dense_grid),  # noqa: E501
     Case(name="cg-jacobi", solver=ConjugateGradient(preconditioner=Jacobi()), problem=grid, most=40, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32), portable=dense_grid),  # noqa: E501
     Case(name="cg-twogrid", solver=ConjugateGradient(preconditioner=TwoGrid()), problem=grid, most=30, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32)),  # noqa: E501
+    Case(name="cg-algebraic", solver=ConjugateGradient(preconditioner=AlgebraicMultigrid(coarsest=4)), problem=grid, most=12, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32)),  # noqa: E501
     Case(name="fcg", solver=FlexibleConjugateGradient(preconditioner=TwoGrid(), keep=2), problem=grid, most=30, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32)),  # noqa: E501
     Case(name="minres", solver=MinimumResidual(), problem=indefinite, most=80, functions=("apply",), changed=lambda: indefinite(-0.72), batch="batch", float32=lambda: indefinite(dtype=F32), portable=dense_indefinite),  # noqa: E501
     Case(name="minres-diagonal", solver=MinimumResidual(preconditioner=lambda r: r / 4), problem=indefinite, most=80, functions=("apply",), changed=lambda: indefinite(-0.72), batch="batch", float32=lambda: indefinite(dtype=F32)),  # noqa: E501

@@ -1,6 +1,7 @@
 """Solvers: methods as immutable options with `begin` and `step`, and the driver that runs them all."""
 
 from resolvent.solvers.base import Solver, State
+from resolvent.solvers.linear.algebraic import AlgebraicMultigrid
 from resolvent.solvers.linear.conjugate_gradient import ConjugateGradient
 from resolvent.solvers.linear.deep_conjugate_direction import DeepConjugateDirection, WatchDog
 from resolvent.solvers.linear.flexible_conjugate_gradient import FlexibleConjugateGradient
@@ -14,6 +15,7 @@ from resolvent.solvers.nlp.sketched_newton import SketchedNewton
 __all__ = [
     "GMRES",
     "Accuracy",
+    "AlgebraicMultigrid",
     "ConjugateGradient",
     "Curvature",
     "DeepConjugateDirection",
