@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from resolvent.solvers.callbacks import Checkpoint, Progress
     from resolvent.solvers.checkpoint import load_state, save_state
     from resolvent.solvers.drive import Run, iterate, solve
+    from resolvent.solvers.linear.solve_linear import solve_linear
     from resolvent.solvers.result import Result
     from resolvent.solvers.stop import Status, Stop
 
@@ -36,6 +37,7 @@ _HOME = {
     "solvers.callbacks": ("Checkpoint", "Progress"),
     "solvers.checkpoint": ("load_state", "save_state"),
     "solvers.drive": ("Run", "iterate", "solve"),
+    "solvers.linear.solve_linear": ("solve_linear",),
     "solvers.result": ("Result",),
     "solvers.stop": ("Status", "Stop"),
 }
@@ -62,6 +64,7 @@ __all__ = [
     "problems",
     "save_state",
     "solve",
+    "solve_linear",
     "solvers",
     "threads",
 ]

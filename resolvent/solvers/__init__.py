@@ -4,10 +4,12 @@ from resolvent.solvers.base import Solver, State
 from resolvent.solvers.linear.algebraic import AlgebraicMultigrid
 from resolvent.solvers.linear.conjugate_gradient import ConjugateGradient
 from resolvent.solvers.linear.deep_conjugate_direction import DeepConjugateDirection, WatchDog
+from resolvent.solvers.linear.factors import Factorisation, IncompleteLU, Jacobi
 from resolvent.solvers.linear.flexible_conjugate_gradient import FlexibleConjugateGradient
 from resolvent.solvers.linear.gmres import GMRES
 from resolvent.solvers.linear.minimum_residual import MinimumResidual
 from resolvent.solvers.linear.sketch_and_project import Sketch, SketchAndProject
+from resolvent.solvers.linear.transform import FastTransform
 from resolvent.solvers.nlp.accuracy import Accuracy
 from resolvent.solvers.nlp.curvature import Curvature
 from resolvent.solvers.nlp.sketched_newton import SketchedNewton
@@ -19,7 +21,11 @@ __all__ = [
     "ConjugateGradient",
     "Curvature",
     "DeepConjugateDirection",
+    "Factorisation",
+    "FastTransform",
     "FlexibleConjugateGradient",
+    "IncompleteLU",
+    "Jacobi",
     "MinimumResidual",
     "Sketch",
     "SketchAndProject",
