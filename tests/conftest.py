@@ -8,7 +8,12 @@ import signal
 import numpy as np
 import pytest
 
-EXPECTED_SKIPS = ("needs CuPy and a CUDA device", "no CUDA device, or no CuPy", "nvcc is not installed")
+EXPECTED_SKIPS = (
+    "needs CuPy and a CUDA device",
+    "no CUDA device, or no CuPy",
+    "nvcc is not installed",
+    "needs petsc4py",
+)
 unexpected = []
 
 
