@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator, cg
 
 import resolvent as rs
 from resolvent import OptionError, ProblemError, Status
@@ -61,6 +61,14 @@ def test_an_ill_conditioned_matrix_is_not_singular(condition, rng):
     A = Q @ np.diag(np.geomspace(1, condition, 40)) @ Q.T
     for matrix in ((A + A.T) / 2, A, sp.csr_array(A)):
         assert "pseudo" not in repr(Factorisation().setup(LinearSystem(matrix, np.ones(40))))
+
+
+@pytest.mark.parametrize("options", [Jacobi(), IncompleteLU(), Factorisation()])
+def test_fits_into_scipy(options):
+    system, count = poisson(12), []
+    _, info = cg(system.A, system.b, rtol=1e-6, M=options.setup(system), callback=count.append)
+    assert info == 0
+    assert abs(len(count) - rs.solve(system, ConjugateGradient(preconditioner=options)).iterations) <= 1
 
 
 def test_no_random_numbers_are_drawn(rng):

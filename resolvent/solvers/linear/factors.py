@@ -35,14 +35,18 @@ PSEUDO_INVERSE = 3000
 """The largest order of a singular matrix that gets its pseudo-inverse, which takes some 20 n^3 flops."""
 
 
-class Applied:
-    """What a setup returns: ``applied @ r``, and the words that say what it is."""
+class Applied(LinearOperator):  # type: ignore[misc]
+    """What a setup returns: ``applied @ r``, a SciPy LinearOperator that says what it is when it is printed."""
 
-    def __init__(self, options: Any, matrix: Matrix, kind: str, function: Solve) -> None:
+    def __init__(self, options: Any, matrix: Matrix, kind: str, function: Solve, dtype: Any) -> None:
+        super().__init__(np.dtype(dtype), matrix.shape)
         self.options, self.matrix, self.kind, self._function = options, matrix, kind, function
 
-    def __matmul__(self, r: Array) -> Array:
-        return self._function(r)
+    def __matmul__(self, r: Any) -> Any:
+        return self._function(r) if getattr(r, "ndim", 0) == 1 else super().__matmul__(r)
+
+    def _matvec(self, r: Array) -> Array:
+        return self._function(np.ravel(r))
 
     def __repr__(self) -> str:
         return f"<{self.kind} of order {self.matrix.shape[0]}>"
@@ -64,7 +68,7 @@ class Jacobi:
             raise ProblemError(f"Jacobi needs the diagonal of A; A is a {type(system.A).__name__}")
         diagonal = np.abs(np.asarray(system.A.diagonal(), dtype=system.dtype))
         inverse = 1 / np.where(diagonal > 0, diagonal, 1).astype(system.dtype)
-        return Applied(self, system.A, "diagonal", lambda r: inverse * r)
+        return Applied(self, system.A, "diagonal", lambda r: inverse * r, system.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +108,7 @@ class IncompleteLU:
                 f"IncompleteLU met a zero pivot ({error}); A is singular, or drop is too large"
             ) from None
         kind = f"incomplete LU factors ({factors.nnz / max(A.nnz, 1):.1f} times the entries)"
-        return Applied(self, A, kind, _cast(factors.solve, system.dtype))
+        return Applied(self, A, kind, _cast(factors.solve, system.dtype), system.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +129,7 @@ class Factorisation:
         kind, solve, reciprocal = _sparse_factors(A) if sp.issparse(A) else _dense_factors(A)
         if solve is None or not reciprocal > A.shape[0] * np.finfo(np.float64).eps:
             kind, solve = "pseudo-inverse", _pseudo_inverse(A)
-        return Applied(self, A, kind, _cast(solve, system.dtype))
+        return Applied(self, A, kind, _cast(solve, system.dtype), system.dtype)
 
 
 def entries(system: LinearSystem) -> Matrix:
