@@ -7,7 +7,9 @@ from resolvent.solvers.linear.deep_conjugate_direction import DeepConjugateDirec
 from resolvent.solvers.linear.factors import Factorisation, IncompleteLU, Jacobi
 from resolvent.solvers.linear.flexible_conjugate_gradient import FlexibleConjugateGradient
 from resolvent.solvers.linear.gmres import GMRES
+from resolvent.solvers.linear.hierarchy import Chebyshev, Hierarchy, RedBlack
 from resolvent.solvers.linear.minimum_residual import MinimumResidual
+from resolvent.solvers.linear.multigrid import Multigrid
 from resolvent.solvers.linear.sketch_and_project import Sketch, SketchAndProject
 from resolvent.solvers.linear.transform import FastTransform
 from resolvent.solvers.nlp.accuracy import Accuracy
@@ -18,15 +20,19 @@ __all__ = [
     "GMRES",
     "Accuracy",
     "AlgebraicMultigrid",
+    "Chebyshev",
     "ConjugateGradient",
     "Curvature",
     "DeepConjugateDirection",
     "Factorisation",
     "FastTransform",
     "FlexibleConjugateGradient",
+    "Hierarchy",
     "IncompleteLU",
     "Jacobi",
     "MinimumResidual",
+    "Multigrid",
+    "RedBlack",
     "Sketch",
     "SketchAndProject",
     "SketchedNewton",
