@@ -14,14 +14,18 @@ import scipy.sparse as sp
 
 from resolvent.problems import LinearSystem
 from resolvent.problems.base import Problem
+from resolvent.problems.grids import diffusion
 from resolvent.problems.library import hs
 from resolvent.solvers import (
     GMRES,
     AlgebraicMultigrid,
+    Chebyshev,
     ConjugateGradient,
     DeepConjugateDirection,
+    FastTransform,
     FlexibleConjugateGradient,
     MinimumResidual,
+    Multigrid,
     Sketch,
     SketchAndProject,
     SketchedNewton,
@@ -97,6 +101,21 @@ def grid(shift: float = 0.0, k: int = 8, dtype: Any = np.float64) -> LinearSyste
     return LinearSystem(A, np.sin(i).astype(dtype), spd=True, grid=(k, k), name="grid")
 
 
+def obstacle(alpha: float = 0.0, contrast: float = 1.0, dtype: Any = np.float64) -> LinearSystem:
+    """Return -div k grad u + alpha u = sin(i) on 48 x 45 cells around a solid box, k = contrast in one half."""
+    active = np.ones((48, 45), bool)
+    active[10:20, 15:35] = False
+    k = np.where(np.arange(48)[:, None] < 24, 1.0, contrast) * np.ones((48, 45))
+    A = diffusion((48, 45), active=active, conductivity=k if contrast > 1 else 1.0, zero_order=alpha, dtype=dtype)
+    return LinearSystem(A, np.sin(np.arange(48 * 45)).astype(dtype), name="obstacle")
+
+
+def plain_box(alpha: float = 0.0, dtype: Any = np.float64) -> LinearSystem:
+    """Return -Laplace u + alpha u = sin(i) in cell i of a 7 x 8 grid without a matrix, with walls of two kinds."""
+    A = diffusion((7, 8), boundary=("ghost", ("neumann", "dirichlet")), zero_order=alpha, dtype=dtype)
+    return LinearSystem(A, np.sin(np.arange(56)).astype(dtype), name="plain box")
+
+
 def dense_grid(xp: Any) -> LinearSystem:
     """Return `grid` with dense arrays of the namespace xp."""
     system = grid()
@@ -153,6 +172,10 @@ CASES = [
     Case(name="gmres-twogrid", solver=GMRES(preconditioner=TwoGrid()), problem=grid, most=30, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32)),  # noqa: E501
     Case(name="deep-twogrid", solver=DeepConjugateDirection(network=TwoGrid(), two_directions=False), problem=grid, most=30, functions=("apply",), changed=lambda: grid(0.1), float32=lambda: grid(dtype=F32)),  # noqa: E501
     Case(name="deep-two", solver=DeepConjugateDirection(network=Jacobi(), two_directions=True), problem=grid, most=40, functions=("apply",), changed=lambda: grid(0.1), float32=lambda: grid(dtype=F32)),  # noqa: E501
+    Case(name="multigrid", solver=Multigrid(), problem=obstacle, most=12, changed=lambda: obstacle(0.1), float32=lambda: obstacle(dtype=F32)),  # noqa: E501
+    Case(name="multigrid-faces", solver=Multigrid(full=True), problem=lambda: obstacle(contrast=1e3), most=14, changed=lambda: obstacle(0.1, 1e3), float32=lambda: obstacle(contrast=1e3, dtype=F32)),  # noqa: E501
+    Case(name="cg-multigrid", solver=ConjugateGradient(preconditioner=Multigrid()), problem=obstacle, most=12, changed=lambda: obstacle(0.1), batch="batch", float32=lambda: obstacle(dtype=F32)),  # noqa: E501
+    Case(name="multigrid-chebyshev", solver=Multigrid(smoother=Chebyshev(), coarse_visits=2), problem=obstacle, most=12, changed=lambda: obstacle(0.1), float32=lambda: obstacle(dtype=F32)),  # noqa: E501
     Case(name="kaczmarz", solver=SketchAndProject(check_every=40), problem=near_identity, most=5000, changed=lambda: near_identity(2.0), random=True, float32=lambda: near_identity(dtype=F32)),  # noqa: E501
     Case(name="kaczmarz-csr", solver=SketchAndProject(check_every=40), problem=lambda: near_identity(sparse=True), most=5000, changed=lambda: near_identity(2.0, sparse=True), random=True, float32=lambda: near_identity(dtype=F32, sparse=True)),  # noqa: E501
     Case(name="block-rows", solver=SketchAndProject(sketch=Sketch.block_rows(4)), problem=near_identity, most=500, changed=lambda: near_identity(2.0), random=True, float32=lambda: near_identity(dtype=F32)),  # noqa: E501
@@ -168,5 +191,6 @@ CASES = [
     Case(name="training", solver=Training(), problem=sines, stop=NONE, most=25, unique=False, random=True, batch="batch"),  # noqa: E501
     Case(name="search", solver=RandomSearch(), problem=valley, stop=NONE, most=400, functions=("objective",), unique=False, random=True, batch="batch", float32=lambda: valley(dtype=F32)),  # noqa: E501
     Case(name="nested", solver=TruncatedNewton(), problem=quartic, most=15, functions=("objective", "gradient", "hessp"), changed=lambda: quartic(1.1), float32=lambda: quartic(dtype=F32)),  # noqa: E501
+    Case(name="transform", solver=FastTransform(), problem=plain_box, most=1, functions=("apply",), changed=lambda: plain_box(0.1), float32=lambda: plain_box(dtype=F32)),  # noqa: E501
 ]
 # fmt: on

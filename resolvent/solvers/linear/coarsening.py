@@ -132,6 +132,7 @@ class Grid:
 
     def _general(self, extents: Any, pairs: Array, distance: Array, previous: Grid | None) -> Grid:
         reuse = previous is not None and previous.extents == extents and previous.faces is not None
+        faces: tuple[Array, ...] | None
         if reuse and previous is not None and (previous.sink is None) == (self.sink is None):
             faces, active, sink = previous.faces, previous.active, previous.sink
         else:
@@ -152,7 +153,7 @@ class Grid:
             distance=distance,
             c=np.zeros(3),
             outer=1 / distance,
-            faces=faces,
+            faces=faces,  # type: ignore[arg-type]
             sink=sink,
             solid=self.solid,
         )

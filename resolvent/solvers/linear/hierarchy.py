@@ -224,7 +224,7 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
 
         run(descend, coarse.grid.extents[0], level.grid.cells)
         self._coarse_correction(at + 1)
-        return sum(run(ascend, extents[0], level.grid.cells))
+        return float(sum(run(ascend, extents[0], level.grid.cells)))
 
     def _coarse_correction(self, at: int) -> None:
         """Solve, roughly, on a coarser level for its b; the result is its z, ready to be interpolated."""
@@ -269,7 +269,7 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
             rho = following
         return u
 
-    def full_cycle(self, b: Array, z: Array) -> None:
+    def full_cycle(self, b: Array, z: Array) -> float:
         """Write a full multigrid cycle for b into z, packed: solved on the coarsest level, one cycle on each finer one.
 
         Cost: about twice that of a cycle.
@@ -291,6 +291,7 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
             guess = self._interpolated(at, guess)
             guess += self._again(at, sides[at], guess)
         z[:] = guess
+        return float(np.dot(b.ravel(), z.ravel()))
 
     # ---- parts
 
@@ -325,7 +326,7 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
             )  # fmt: skip
             return found
 
-        return sum(run(part, level.grid.extents[0], level.grid.cells))
+        return float(sum(run(part, level.grid.extents[0], level.grid.cells)))
 
     def _matvec(self, r: Array) -> Array:
         level = self.levels[0]

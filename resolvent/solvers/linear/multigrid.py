@@ -10,7 +10,10 @@ in the packed layout of the kernels. One iteration::
 
 r, z, p and A p are in float32, x in the dtype of the system, sums in A p in float64. r is relative to the residual at
 the start; it drifts from b - A x by the rounding of its first values, so it is computed anew from the definition after
-five digits, and where it could end the run.
+five digits, and where it could end the run. At the steps between, `residual` is None and the history has the norm of r
+as `residual_estimate`.
+
+Where a run begins with a full multigrid cycle, this takes the place of the first z, and the recurrence begins after it.
 
 Memory: 24 bytes an unknown for the vectors and the finest level, and about a sixth of this for the coarse ones, for one
 weight per axis; 17 more for weights of faces.
@@ -54,8 +57,8 @@ class MultigridState(State):
         Residual at the start.
     computed : float
         Residual when it was last computed as b - A x.
-    exact : bool
-        Whether it was in the last step.
+    estimate : float
+        Norm of r, times `size`.
     hierarchy : Hierarchy
         Set up for `system`.
     y : array
@@ -67,10 +70,13 @@ class MultigridState(State):
     rz: float = 0.0
     size: float = 1.0
     computed: float = 0.0
-    exact: bool = True
+    estimate: float = 0.0
     hierarchy: Any = cache()
     system: Any = cache()
     y: Any = cache()
+
+    def record(self) -> dict[str, float]:
+        return {"residual_estimate": self.estimate}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +102,7 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
     coarse_visits : int
         1 for V-cycles, 2 for W-cycles.
     full : bool
-        Begin with a full multigrid cycle where the start is zero.
+        Begin with a full multigrid cycle: one or two iterations less, for the price of one.
 
     References
     ----------
@@ -172,27 +178,18 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
         blank = (np.zeros(shape, np.float32) for _ in range(2))
         state = MultigridState(x=x0, r=next(blank), p=next(blank), scale=problem.scale())
         state.hierarchy, state.system = hierarchy, problem
-        if self.full and not x0.any():
-            self._full_start(problem, state)
         _compute(problem, state, first=True)
         return state
-
-    def _full_start(self, problem: LinearSystem, s: MultigridState) -> None:
-        """Replace x = 0 by a full multigrid cycle for b."""
-        hierarchy, size = s.hierarchy, problem.norm(problem.b)
-        extents = hierarchy.levels[0].grid.extents
-        if size > 0:
-            twin("multigrid", "pack", "cpu")(problem.b.reshape(extents), 1 / size, s.r)
-            hierarchy.full_cycle(s.r, s.p)
-            twin("multigrid", "unpack", "cpu")(s.p, size, s.x.reshape(extents))
-            s.p[:] = 0
 
     def step(self, problem: LinearSystem, state: MultigridState) -> MultigridState:
         if state.residual == 0:
             return state.give_up(Status.FINISHED, "the residual is zero")
         hierarchy = self._hierarchy(problem, state)
         z = hierarchy.levels[0].z
-        rz = hierarchy.cycle(state.r, z)
+        full = self.full and state.iterations == 0
+        rz = hierarchy.full_cycle(state.r, z) if full else 0.0
+        if not rz > 0:
+            rz = hierarchy.cycle(state.r, z)
         if not rz > 0:
             return _explain(state, "r^T M r", rz)
         twin("multigrid", "combine", "cpu")(state.p, rz / state.rz if state.rz else 0.0, z)
@@ -200,17 +197,17 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
         curvature = hierarchy.product(state.p, state.y)
         if not curvature > 0:
             return _explain(state, "p^T A p", curvature)
-        state.rz = rz
+        state.rz = 0.0 if full else rz
         _advance(hierarchy, state, rz / curvature)
-        if state.met or state.residual <= DRIFT * state.computed:
+        if state.estimate <= max(state.tolerance, DRIFT * state.computed):
             _compute(problem, state)
         return state
 
     def finish(self, problem: LinearSystem, state: MultigridState) -> MultigridState:
-        """Replace a residual carried by the recurrence by the true one, and leave out the null space of A."""
+        """Leave out the null space of A, and compute the residual where it is not known."""
         state.x = problem.remove_null_space(state.x)
-        if not state.exact:
-            state.residual, state.exact = problem.residual(state.x), True
+        if state.residual is None:
+            state.residual = problem.residual(state.x)
         return state
 
     def _hierarchy(self, problem: LinearSystem, state: MultigridState) -> Hierarchy:
@@ -232,16 +229,15 @@ def _advance(hierarchy: Hierarchy, s: MultigridState, alpha: float) -> None:
         square: float = advance(x, s.p, s.r, s.y, alpha, s.size, lo, hi)
         return square
 
-    s.residual = float(np.sqrt(sum(run(part, extents[0], hierarchy.levels[0].grid.cells)))) * s.size
+    s.estimate = float(np.sqrt(sum(run(part, extents[0], hierarchy.levels[0].grid.cells)))) * s.size
+    s.residual = None
     s.iterations += 1
-    s.exact = False
 
 
 def _compute(problem: LinearSystem, s: MultigridState, first: bool = False) -> None:
     """Compute the residual by its definition."""
     left = problem.remove_null_space(problem.b - problem.apply(s.x))
-    s.residual = s.computed = problem.norm(left)
-    s.exact = True
+    s.residual = s.computed = s.estimate = problem.norm(left)
     if first:
         s.size = s.residual or 1.0
     twin("multigrid", "pack", "cpu")(left.reshape(s.hierarchy.levels[0].grid.extents), 1 / s.size, s.r)
