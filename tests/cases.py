@@ -70,6 +70,8 @@ class Case:
         The answer depends on the seed.
     batch : str
         The option that says how many iterations one step of the driver takes.
+    direct : bool
+        The first iteration gives the answer to rounding, so that a run has no middle.
     float32 : callable, optional
         Makes the problem in float32.
     portable : callable, optional
@@ -86,6 +88,7 @@ class Case:
     unique: bool = True
     random: bool = False
     batch: str = ""
+    direct: bool = False
     float32: Callable[[], Problem] | None = None
     portable: Callable[[Any], Problem] | None = None
 
@@ -191,6 +194,6 @@ CASES = [
     Case(name="training", solver=Training(), problem=sines, stop=NONE, most=25, unique=False, random=True, batch="batch"),  # noqa: E501
     Case(name="search", solver=RandomSearch(), problem=valley, stop=NONE, most=400, functions=("objective",), unique=False, random=True, batch="batch", float32=lambda: valley(dtype=F32)),  # noqa: E501
     Case(name="nested", solver=TruncatedNewton(), problem=quartic, most=15, functions=("objective", "gradient", "hessp"), changed=lambda: quartic(1.1), float32=lambda: quartic(dtype=F32)),  # noqa: E501
-    Case(name="transform", solver=FastTransform(), problem=plain_box, most=1, functions=("apply",), changed=lambda: plain_box(0.1), float32=lambda: plain_box(dtype=F32)),  # noqa: E501
+    Case(name="transform", solver=FastTransform(), problem=plain_box, most=1, direct=True, changed=lambda: plain_box(0.1), float32=lambda: plain_box(dtype=F32)),  # noqa: E501
 ]
 # fmt: on

@@ -231,13 +231,25 @@ class GridOperator(LinearOperator):  # type: ignore[misc]
 
     def multiply(self, x: Array, out: Array) -> None:
         """Write A x into out, both (n,), contiguous, of the operator's dtype: a product without an allocation."""
-        u, product = x.reshape(self._extents), out.reshape(self._extents)
+        self._kernel("apply")(x.reshape(self._extents), out.reshape(self._extents), *self._facts)
+
+    def residual_norm(self, x: Array, b: Array) -> float:
+        """Return norm2(b - A x), both as in `multiply`. Cost: one pass over x and b, and no memory."""
+        norm = np.empty(1, self.dtype)
+        self._kernel("residual")(x.reshape(self._extents), b.reshape(self._extents), norm, *self._facts)
+        return float(norm[0])
+
+    def _kernel(self, work: str) -> Any:
+        kind = "faces" if not self.constant else "constant" if self.active is None else "masked"
+        return getattr(kernels.stencils, f"{work}_{kind}")
+
+    @property
+    def _facts(self) -> tuple[Any, ...]:
+        """What the kernels want to know, behind the vectors."""
         if not self.constant:
-            kernels.stencils.apply_faces(u, product, *self._weights, self._periodic, self._alpha)
-        elif self.active is None:
-            kernels.stencils.apply_constant(u, product, self._weights, self._periodic, self._alpha)
-        else:
-            kernels.stencils.apply_masked(u, product, self._opened, self._weights, self._periodic, self._alpha)
+            return *self._weights, self._periodic, self._alpha
+        opened = () if self.active is None else (self._opened,)
+        return *opened, self._weights, self._periodic, self._alpha
 
     def _adjoint(self) -> Self:
         return self

@@ -24,6 +24,7 @@ __all__ = [
     "every",
     "has_residual",
     "hooked",
+    "in_steps",
     "run",
     "same",
     "those",
@@ -43,6 +44,11 @@ def those(condition: Any) -> Any:
 def has_residual(case: Case) -> bool:
     """Whether the problem defines a residual and the run ends by it."""
     return case.stop.named
+
+
+def in_steps(case: Case) -> bool:
+    """Whether a run takes more than one step, so that something can happen between two of them."""
+    return not case.direct
 
 
 def run(case: Case, problem: Problem | None = None, start: Any = None, **options: Any) -> rs.Result:

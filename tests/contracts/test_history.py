@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import resolvent as rs
-from tests.contracts.helpers import every, run
+from tests.contracts.helpers import every, in_steps, run, those
 
 
 @every
@@ -41,7 +41,7 @@ def test_rows_follow_each_other(case):
     assert (np.diff(history["evaluations"]) >= 0).all()
 
 
-@every
+@those(in_steps)
 def test_of_a_resumed_run_is_of_this_call(case):
     whole = run(case).history
     first = run(case, stop=rs.Stop(rtol=0, iterations=2))

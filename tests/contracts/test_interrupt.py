@@ -8,7 +8,7 @@ import pytest
 
 import resolvent as rs
 from resolvent import Status
-from tests.contracts.helpers import every, hooked, run, same, those
+from tests.contracts.helpers import every, hooked, in_steps, run, same, those
 
 pytestmark = pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread alone"
@@ -34,7 +34,7 @@ class Once:
             press()
 
 
-@every
+@those(in_steps)
 def test_ends_between_two_steps_with_a_usable_result(case):
     result = run(case, callback=Once())
     one_step = run(case, stop=replace(case.stop, iterations=result.iterations))

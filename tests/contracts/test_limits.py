@@ -2,7 +2,7 @@
 
 import resolvent as rs
 from resolvent import Status
-from tests.contracts.helpers import every, run, same
+from tests.contracts.helpers import every, in_steps, run, same, those
 
 ENDLESS = {"atol": 0.0, "rtol": 0.0}
 
@@ -16,7 +16,7 @@ def test_iterations(case):
     assert not result.success
 
 
-@every
+@those(in_steps)
 def test_evaluations(case):
     """The run ends at the first step that has used up the limit, no earlier and no later."""
     spent = run(case).history["evaluations"]

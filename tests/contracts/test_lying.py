@@ -6,7 +6,7 @@ import pytest
 
 import resolvent as rs
 from resolvent import Status
-from tests.contracts.helpers import every, has_residual, those
+from tests.contracts.helpers import has_residual, in_steps, those
 from tests.toys.dishonest import Lying
 
 
@@ -18,7 +18,7 @@ def inflate_scale(state):
     state.scale = 1e30
 
 
-@every
+@those(in_steps)
 def test_about_the_residual(case):
     problem = case.problem()
     result = rs.solve(problem, Lying(method=case.solver, lie=deny_residual), stop=rs.Stop(rtol=1e-14))
@@ -28,7 +28,7 @@ def test_about_the_residual(case):
     assert result.residual == case.problem().residual(*result.certificate)
 
 
-@those(has_residual)
+@those(lambda case: has_residual(case) and in_steps(case))
 def test_about_the_scale(case):
     problem = case.problem()
     result = rs.solve(problem, Lying(method=case.solver, lie=inflate_scale), stop=rs.Stop(rtol=1e-14))

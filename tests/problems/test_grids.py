@@ -248,6 +248,19 @@ def test_expand_and_cells():
     assert whole.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("grid", SIZES, ids=str)
+@pytest.mark.parametrize("kind", ["mask", "cells", "all"])
+def test_the_norm_of_a_residual_in_one_pass(grid, kind, rng):
+    A = any_operator(grid, kind, rng)
+    x, b = rng.standard_normal((2, A.shape[0]))
+    assert A.residual_norm(x, b) == pytest.approx(np.linalg.norm(b - by_faces(A) @ x), rel=1e-13)
+    system = LinearSystem(A, A @ x)
+    assert system.residual(x) <= 1e-14 * system.scale()
+    assert system.residual(0 * x) == pytest.approx(np.linalg.norm(system.b), rel=1e-14)
+    assert system.counts == {"apply": 2}
+    assert np.isnan(system.residual(np.full_like(x, np.nan))) == bool(system.A.diagonal().any())
+
+
 # ---- null spaces
 
 

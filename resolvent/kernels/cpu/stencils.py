@@ -1,8 +1,10 @@
 """Stencil products and components, compiled. Meaning and shapes: `resolvent.kernels.reference.stencils`.
 
-A product goes through the grid once, a row along the last axis at a time. What the two other axes have to say at the
-row (which rows are next to it, what stands at the walls) is settled before the loop over its cells, which has neither
-branches nor calls and runs in SIMD registers; the two ends of the row follow after it.
+A product goes through the grid once, a row along the last axis at a time; a residual adds up its row before it goes on.
+What the two other axes have to say at the row (which rows are next to it, what stands at the walls) is settled before
+the loop over its cells, which has neither branches nor calls and runs in SIMD registers; the two ends of the row follow
+after it. The loops are written out in each kernel: as a function of a row, with its ten arrays, they take half as long
+again.
 """
 
 from __future__ import annotations
@@ -14,7 +16,17 @@ from numba import njit
 
 from resolvent.typing import Array
 
-__all__ = ["apply_constant", "apply_faces", "apply_masked", "component_sums", "components", "subtract_levels"]
+__all__ = [
+    "apply_constant",
+    "apply_faces",
+    "apply_masked",
+    "component_sums",
+    "components",
+    "residual_constant",
+    "residual_faces",
+    "residual_masked",
+    "subtract_levels",
+]
 
 ACTIVE, GROUNDED = 64, 128
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
@@ -33,202 +45,186 @@ def _behind(i: int, n: int, wraps: bool) -> int:
 
 
 @compiled
-def _wall(i: int, n: int, wraps: bool, weights: Array) -> Any:
+def _wall(i: int, n: int, wraps: bool, lower: Any, upper: Any) -> Any:
     """Return the weight of the walls at index i of an axis."""
-    total = weights[0] * 0
-    if not wraps:
-        if i == 0:
-            total += weights[0]
-        if i == n - 1:
-            total += weights[2]
-    return total
+    none = lower * 0
+    return none if wraps else (lower if i == 0 else none) + (upper if i == n - 1 else none)
 
 
 @compiled
 def _levels(zero_order: Array, n: int) -> Array:
     """Return a row of the one value of zero_order, empty where it has more."""
-    return np.full(
-        n if zero_order.size == 1 else 0, zero_order.flat[0] if zero_order.size == 1 else 0, zero_order.dtype
-    )
+    if zero_order.size == 1:
+        return np.full(n, zero_order.flat[0], zero_order.dtype)
+    return np.empty(0, zero_order.dtype)
+
+
+@reordered
+def _gap(product: Array, b: Array) -> float:
+    total = 0.0
+    for k in range(len(b)):
+        gap = np.float64(b[k] - product[k])
+        total += gap * gap
+    return total
 
 
 @compiled
 def apply_constant(u: Array, out: Array, weights: Array, periodic: Array, zero_order: Array) -> None:
-    n0, n1, n2 = u.shape
-    if u.size == 0:
-        return
-    levels = _levels(zero_order, n2)
-    for i in range(n0):
-        below, above = _before(i, n0, periodic[0]), _behind(i, n0, periodic[0])
-        wall0 = _wall(i, n0, periodic[0], weights[0])
-        for j in range(n1):
-            left, right = _before(j, n1, periodic[1]), _behind(j, n1, periodic[1])
-            _constant_row(
-                u[i, j],
-                u[below, j],
-                u[above, j],
-                u[i, left],
-                u[i, right],
-                out[i, j],
-                levels if zero_order.size == 1 else zero_order[i, j],
-                wall0 + _wall(j, n1, periodic[1], weights[1]),
-                weights,
-                periodic[2],
-            )
+    _constant(u, out, np.empty((0, 0, 0), u.dtype), weights, periodic, zero_order)
 
 
 @compiled
-def _constant_row(
-    u: Array,
-    below: Array,
-    above: Array,
-    left: Array,
-    right: Array,
-    out: Array,
-    alpha: Array,
-    wall: Any,
-    weights: Array,
-    wraps: bool,
-) -> None:
-    n = len(u)
+def residual_constant(u: Array, b: Array, norm: Array, weights: Array, periodic: Array, zero_order: Array) -> None:
+    norm[0] = np.sqrt(_constant(u, np.empty((0, 0, 0), u.dtype), b, weights, periodic, zero_order))
+
+
+@compiled
+def _constant(u: Array, out: Array, b: Array, weights: Array, periodic: Array, zero_order: Array) -> float:
+    """Write the product into out, or where there is a b return the squared norm of b less it."""
+    n0, n1, n2 = u.shape
+    total, last = 0.0, n2 - 1
+    if u.size == 0:
+        return total
     w0, w1, w2 = weights[0, 1], weights[1, 1], weights[2, 1]
-    for k in range(1, n - 1):
-        c = u[k]
-        out[k] = (
-            w0 * ((c - below[k]) + (c - above[k]))
-            + w1 * ((c - left[k]) + (c - right[k]))
-            + w2 * ((c - u[k - 1]) + (c - u[k + 1]))
-            + (alpha[k] + wall) * c
-        )
-    for k in range(0, n, max(1, n - 1)):
-        c = u[k]
-        total = (alpha[k] + wall + _wall(k, n, wraps, weights[2])) * c
-        total += w2 * ((c - u[_before(k, n, wraps)]) + (c - u[_behind(k, n, wraps)]))
-        out[k] = w0 * ((c - below[k]) + (c - above[k])) + w1 * ((c - left[k]) + (c - right[k])) + total
+    wrap0, wrap1, wrap2 = periodic[0], periodic[1], periodic[2]
+    alpha, product = _levels(zero_order, n2), np.empty(n2, u.dtype)
+    for i in range(n0):
+        below, above = _before(i, n0, wrap0), _behind(i, n0, wrap0)
+        wall0 = _wall(i, n0, wrap0, weights[0, 0], weights[0, 2])
+        for j in range(n1):
+            left, right = _before(j, n1, wrap1), _behind(j, n1, wrap1)
+            wall = wall0 + _wall(j, n1, wrap1, weights[1, 0], weights[1, 2])
+            row, low, high, west, east = u[i, j], u[below, j], u[above, j], u[i, left], u[i, right]
+            y = product if b.size else out[i, j]
+            if zero_order.size > 1:
+                alpha = zero_order[i, j]
+            for k in range(1, last):
+                c = row[k]
+                y[k] = (
+                    w0 * ((c - low[k]) + (c - high[k]))
+                    + w1 * ((c - west[k]) + (c - east[k]))
+                    + w2 * ((c - row[k - 1]) + (c - row[k + 1]))
+                    + (alpha[k] + wall) * c
+                )
+            for k in (0, last):
+                c, before, behind = row[k], row[_before(k, n2, wrap2)], row[_behind(k, n2, wrap2)]
+                held = alpha[k] + wall + _wall(k, n2, wrap2, weights[2, 0], weights[2, 2])
+                end = w2 * ((c - before) + (c - behind)) + held * c
+                y[k] = w0 * ((c - low[k]) + (c - high[k])) + w1 * ((c - west[k]) + (c - east[k])) + end
+            if b.size:
+                total += _gap(y, b[i, j])
+    return total
 
 
 @compiled
 def apply_masked(u: Array, out: Array, opened: Array, weights: Array, periodic: Array, zero_order: Array) -> None:
-    n0, n1, n2 = u.shape
-    if u.size == 0:
-        return
-    levels = _levels(zero_order, n2)
-    for i in range(n0):
-        below, above = _before(i, n0, periodic[0]), _behind(i, n0, periodic[0])
-        wall0 = _wall(i, n0, periodic[0], weights[0])
-        for j in range(n1):
-            left, right = _before(j, n1, periodic[1]), _behind(j, n1, periodic[1])
-            _masked_row(
-                u[i, j],
-                u[below, j],
-                u[above, j],
-                u[i, left],
-                u[i, right],
-                out[i, j],
-                opened[i, j],
-                levels if zero_order.size == 1 else zero_order[i, j],
-                wall0 + _wall(j, n1, periodic[1], weights[1]),
-                weights,
-                periodic[2],
-            )
+    _masked(u, out, np.empty((0, 0, 0), u.dtype), opened, weights, periodic, zero_order)
 
 
 @compiled
-def _masked_row(
-    u: Array,
-    below: Array,
-    above: Array,
-    left: Array,
-    right: Array,
-    out: Array,
-    opened: Array,
-    alpha: Array,
-    wall: Any,
-    weights: Array,
-    wraps: bool,
+def residual_masked(
+    u: Array, b: Array, norm: Array, opened: Array, weights: Array, periodic: Array, zero_order: Array
 ) -> None:
-    n = len(u)
+    norm[0] = np.sqrt(_masked(u, np.empty((0, 0, 0), u.dtype), b, opened, weights, periodic, zero_order))
+
+
+@compiled
+def _masked(u: Array, out: Array, b: Array, opened: Array, weights: Array, periodic: Array, zero_order: Array) -> float:
+    n0, n1, n2 = u.shape
+    total, last = 0.0, n2 - 1
+    if u.size == 0:
+        return total
     w0, w1, w2, none = weights[0, 1], weights[1, 1], weights[2, 1], weights[0, 1] * 0
-    for k in range(1, n - 1):
-        c, bits = u[k], opened[k]
-        out[k] = (
-            w0 * ((c - below[k] if bits & 1 else none) + (c - above[k] if bits & 2 else none))
-            + w1 * ((c - left[k] if bits & 4 else none) + (c - right[k] if bits & 8 else none))
-            + w2 * ((c - u[k - 1] if bits & 16 else none) + (c - u[k + 1] if bits & 32 else none))
-            + ((alpha[k] + wall) * c if bits & 64 else none)
-        )
-    for k in range(0, n, max(1, n - 1)):
-        c, bits = u[k], opened[k]
-        before, behind = u[_before(k, n, wraps)], u[_behind(k, n, wraps)]
-        total = (alpha[k] + wall + _wall(k, n, wraps, weights[2])) * c if bits & 64 else none
-        total += w2 * ((c - before if bits & 16 else none) + (c - behind if bits & 32 else none))
-        total += w1 * ((c - left[k] if bits & 4 else none) + (c - right[k] if bits & 8 else none))
-        out[k] = w0 * ((c - below[k] if bits & 1 else none) + (c - above[k] if bits & 2 else none)) + total
+    wrap0, wrap1, wrap2 = periodic[0], periodic[1], periodic[2]
+    alpha, product = _levels(zero_order, n2), np.empty(n2, u.dtype)
+    for i in range(n0):
+        below, above = _before(i, n0, wrap0), _behind(i, n0, wrap0)
+        wall0 = _wall(i, n0, wrap0, weights[0, 0], weights[0, 2])
+        for j in range(n1):
+            left, right = _before(j, n1, wrap1), _behind(j, n1, wrap1)
+            wall = wall0 + _wall(j, n1, wrap1, weights[1, 0], weights[1, 2])
+            row, low, high, west, east = u[i, j], u[below, j], u[above, j], u[i, left], u[i, right]
+            y, bits = product if b.size else out[i, j], opened[i, j]
+            if zero_order.size > 1:
+                alpha = zero_order[i, j]
+            for k in range(1, last):
+                c, m = row[k], bits[k]
+                y[k] = (
+                    w0 * ((c - low[k] if m & 1 else none) + (c - high[k] if m & 2 else none))
+                    + w1 * ((c - west[k] if m & 4 else none) + (c - east[k] if m & 8 else none))
+                    + w2 * ((c - row[k - 1] if m & 16 else none) + (c - row[k + 1] if m & 32 else none))
+                    + ((alpha[k] + wall) * c if m & 64 else none)
+                )
+            for k in (0, last):
+                c, m = row[k], bits[k]
+                before, behind = row[_before(k, n2, wrap2)], row[_behind(k, n2, wrap2)]
+                held = alpha[k] + wall + _wall(k, n2, wrap2, weights[2, 0], weights[2, 2])
+                end = w2 * ((c - before if m & 16 else none) + (c - behind if m & 32 else none))
+                end += w1 * ((c - west[k] if m & 4 else none) + (c - east[k] if m & 8 else none))
+                end += w0 * ((c - low[k] if m & 1 else none) + (c - high[k] if m & 2 else none))
+                y[k] = end + (held * c if m & 64 else none)
+            if b.size:
+                total += _gap(y, b[i, j])
+    return total
 
 
 @compiled
 def apply_faces(
     u: Array, out: Array, faces0: Array, faces1: Array, faces2: Array, periodic: Array, zero_order: Array
 ) -> None:
-    n0, n1, n2 = u.shape
-    if u.size == 0:
-        return
-    levels = _levels(zero_order, n2)
-    zeros = np.zeros(n2 + 1, u.dtype)  # neighbours outside, and the weights of an axis that does not count
-    for i in range(n0):
-        down, up = _before(i, n0, periodic[0]), _behind(i, n0, periodic[0])
-        for j in range(n1):
-            left, right = _before(j, n1, periodic[1]), _behind(j, n1, periodic[1])
-            row = u[i, j]
-            _faces_row(
-                row,
-                zeros[:n2] if down == i and not periodic[0] else u[down, j],
-                zeros[:n2] if up == i and not periodic[0] else u[up, j],
-                zeros[:n2] if left == j and not periodic[1] else u[i, left],
-                zeros[:n2] if right == j and not periodic[1] else u[i, right],
-                out[i, j],
-                faces0[i, j] if faces0.size else zeros[:n2],
-                faces0[i + 1, j] if faces0.size else zeros[:n2],
-                faces1[i, j] if faces1.size else zeros[:n2],
-                faces1[i, j + 1] if faces1.size else zeros[:n2],
-                faces2[i, j] if faces2.size else zeros,
-                levels if zero_order.size == 1 else zero_order[i, j],
-                periodic[2],
-            )
+    _faces(u, out, np.empty((0, 0, 0), u.dtype), faces0, faces1, faces2, periodic, zero_order)
 
 
 @compiled
-def _faces_row(
-    u: Array,
-    down: Array,
-    up: Array,
-    left: Array,
-    right: Array,
-    out: Array,
-    wdown: Array,
-    wup: Array,
-    wleft: Array,
-    wright: Array,
-    w: Array,
-    alpha: Array,
-    wraps: bool,
+def residual_faces(
+    u: Array, b: Array, norm: Array, faces0: Array, faces1: Array, faces2: Array, periodic: Array, zero_order: Array
 ) -> None:
-    n = len(u)
-    for k in range(1, n - 1):
-        c = u[k]
-        out[k] = (
-            (wdown[k] * (c - down[k]) + wup[k] * (c - up[k]))
-            + (wleft[k] * (c - left[k]) + wright[k] * (c - right[k]))
-            + (w[k] * (c - u[k - 1]) + w[k + 1] * (c - u[k + 1]))
-            + alpha[k] * c
-        )
-    for k in range(0, n, max(1, n - 1)):
-        c = u[k]
-        before = u[k - 1] if k > 0 else (u[n - 1] if wraps else c * 0)
-        behind = u[k + 1] if k < n - 1 else (u[0] if wraps else c * 0)
-        total = w[k] * (c - before) + w[k + 1] * (c - behind) + alpha[k] * c
-        total += wleft[k] * (c - left[k]) + wright[k] * (c - right[k])
-        out[k] = wdown[k] * (c - down[k]) + wup[k] * (c - up[k]) + total
+    norm[0] = np.sqrt(_faces(u, np.empty((0, 0, 0), u.dtype), b, faces0, faces1, faces2, periodic, zero_order))
+
+
+@compiled
+def _faces(
+    u: Array, out: Array, b: Array, faces0: Array, faces1: Array, faces2: Array, periodic: Array, zero_order: Array
+) -> float:
+    n0, n1, n2 = u.shape
+    total, last = 0.0, n2 - 1
+    if u.size == 0:
+        return total
+    wrap0, wrap1, wrap2 = periodic[0], periodic[1], periodic[2]
+    alpha, product = _levels(zero_order, n2), np.empty(n2, u.dtype)
+    zeros = np.zeros(n2 + 1, u.dtype)  # neighbours outside, and the weights of an axis that does not count
+    none = zeros[:n2]
+    for i in range(n0):
+        for j in range(n1):
+            row = u[i, j]
+            low = none if i == 0 and not wrap0 else u[_before(i, n0, wrap0), j]
+            high = none if i == n0 - 1 and not wrap0 else u[_behind(i, n0, wrap0), j]
+            west = none if j == 0 and not wrap1 else u[i, _before(j, n1, wrap1)]
+            east = none if j == n1 - 1 and not wrap1 else u[i, _behind(j, n1, wrap1)]
+            wlow, whigh = (faces0[i, j], faces0[i + 1, j]) if faces0.size else (none, none)
+            wwest, weast = (faces1[i, j], faces1[i, j + 1]) if faces1.size else (none, none)
+            w = faces2[i, j] if faces2.size else zeros
+            y = product if b.size else out[i, j]
+            if zero_order.size > 1:
+                alpha = zero_order[i, j]
+            for k in range(1, last):
+                c = row[k]
+                y[k] = (
+                    (wlow[k] * (c - low[k]) + whigh[k] * (c - high[k]))
+                    + (wwest[k] * (c - west[k]) + weast[k] * (c - east[k]))
+                    + (w[k] * (c - row[k - 1]) + w[k + 1] * (c - row[k + 1]))
+                    + alpha[k] * c
+                )
+            for k in (0, last):
+                c = row[k]
+                before = row[k - 1] if k > 0 else (row[last] if wrap2 else c * 0)
+                behind = row[k + 1] if k < last else (row[0] if wrap2 else c * 0)
+                end = w[k] * (c - before) + w[k + 1] * (c - behind) + alpha[k] * c
+                end += wwest[k] * (c - west[k]) + weast[k] * (c - east[k])
+                y[k] = wlow[k] * (c - low[k]) + whigh[k] * (c - high[k]) + end
+            if b.size:
+                total += _gap(y, b[i, j])
+    return total
 
 
 @compiled

@@ -25,7 +25,17 @@ from scipy.sparse.csgraph import connected_components
 
 from resolvent.typing import Array
 
-__all__ = ["apply_constant", "apply_faces", "apply_masked", "component_sums", "components", "subtract_levels"]
+__all__ = [
+    "apply_constant",
+    "apply_faces",
+    "apply_masked",
+    "component_sums",
+    "components",
+    "residual_constant",
+    "residual_faces",
+    "residual_masked",
+    "subtract_levels",
+]
 
 ACTIVE, GROUNDED = 64, 128
 
@@ -74,6 +84,34 @@ def apply_faces(
         upper = np.moveaxis(np.moveaxis(faces, a, 0)[1:], 0, a)
         total += lower * (u - before) + upper * (u - behind)
     out[:] = total
+
+
+def residual_constant(u: Array, b: Array, norm: Array, weights: Array, periodic: Array, zero_order: Array) -> None:
+    """Write norm2(b - A u) into norm (1,), A u as in `apply_constant`; b (n0, n1, n2). Summed in float64.
+
+    Work: 22 flops and 16 bytes a cell (float64).
+    """
+    norm[0] = _gap(apply_constant, u, b, weights, periodic, zero_order)
+
+
+def residual_masked(
+    u: Array, b: Array, norm: Array, opened: Array, weights: Array, periodic: Array, zero_order: Array
+) -> None:
+    """Write norm2(b - A u) into norm (1,), A u as in `apply_masked`."""
+    norm[0] = _gap(apply_masked, u, b, opened, weights, periodic, zero_order)
+
+
+def residual_faces(
+    u: Array, b: Array, norm: Array, faces0: Array, faces1: Array, faces2: Array, periodic: Array, zero_order: Array
+) -> None:
+    """Write norm2(b - A u) into norm (1,), A u as in `apply_faces`."""
+    norm[0] = _gap(apply_faces, u, b, faces0, faces1, faces2, periodic, zero_order)
+
+
+def _gap(apply: Callable[..., None], u: Array, b: Array, *facts: Array) -> float:
+    product = np.empty_like(u)
+    apply(u, product, *facts)
+    return float(np.sqrt(np.sum((b - product).astype(np.float64) ** 2)))
 
 
 def components(opened: Array, labels: Array) -> int:
@@ -179,6 +217,18 @@ def _faces(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     return made
 
 
+def _against(examples: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the examples of a product with a right-hand side in the place of the room for it."""
+
+    def make(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+        return [
+            (u, rng.standard_normal(u.shape).astype(dtype), np.empty(1, dtype), *facts)
+            for u, _, *facts in examples(rng, dtype)
+        ]
+
+    return make
+
+
 def _joined(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     return [(opened, np.empty(opened.shape, np.int32)) for *_, opened, _ in _facts(rng, dtype)]
 
@@ -205,5 +255,8 @@ EXAMPLES: dict[str, Callable[..., Any]] = {
     "apply_faces": _faces,
     "component_sums": _sums,
     "components": _joined,
+    "residual_constant": _against(_constant),
+    "residual_faces": _against(_faces),
+    "residual_masked": _against(_masked),
     "subtract_levels": _levels,
 }
