@@ -85,6 +85,8 @@ class LinearSystem(Problem):
         if self.on_grid:
             self._take_facts()
         super().__post_init__()
+        if self.on_grid and self.A.dtype != self.dtype:
+            self.A = self.A.astype(self.dtype)
         self.b = arrays.cast(self.b if arrays.is_array(self.b) else np.asarray(self.b), self.dtype, "b")
         if self.b.ndim != 1:
             raise ProblemError(f"b has shape {tuple(self.b.shape)}, expected (n,)")

@@ -361,6 +361,15 @@ def test_a_system_takes_what_the_operator_knows():
     assert LinearSystem(diffusion((4, 5)), np.ones(20), grid=(20,)).grid == (20,)
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_operator_has_the_dtype_of_the_system(wide):
+    """A float32 operator beside a float64 right-hand side would round every product."""
+    A = diffusion((4, 5), conductivity=np.full((4, 5), 1.1), dtype=np.float32 if wide else np.float64)
+    system = LinearSystem(A, np.ones(20), dtype=None if wide else np.float32)
+    assert system.A.dtype == system.apply(system.x0).dtype == system.dtype == (np.float64 if wide else np.float32)
+    assert system.replace(dtype=np.float32).A.dtype == np.float32
+
+
 def test_what_b_and_the_start_hold_in_solids_does_not_count():
     mask = np.array([True, True, False, True])
     system = LinearSystem(diffusion(4, active=mask), [1.0, 2, np.nan, 4])
