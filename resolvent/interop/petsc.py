@@ -19,6 +19,8 @@ will do.
 
 from __future__ import annotations
 
+import atexit
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -145,9 +147,12 @@ def _local(matrix: Any) -> Matrix:
     return sp.csr_array((entries, indices, pointers), shape=block.getSize())
 
 
+@cache
 def _petsc() -> Any:
     try:
         from petsc4py import PETSc
     except ImportError:
         raise BackendError("PETSc needs petsc4py of the same version: pip install 'resolvent[petsc]'") from None
+    # PETSc ends after Python has, and would then ask Python to destroy the contexts that are left: it crashed
+    atexit.register(PETSc._finalize)
     return PETSc

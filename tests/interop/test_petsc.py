@@ -1,5 +1,6 @@
 """Operators and preconditioners inside PETSc. Runs where petsc4py is there; `.ci/run petsc` makes it so."""
 
+import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -9,6 +10,7 @@ import scipy.sparse as sp
 
 import resolvent as rs
 from resolvent import BackendError, ProblemError
+from resolvent.interop import petsc
 from resolvent.interop.petsc import OperatorContext, PreconditionerContext, set_preconditioner, shell_matrix
 from resolvent.problems import LinearSystem
 from resolvent.problems.grids import diffusion, pressure_operator
@@ -89,6 +91,7 @@ def test_what_is_no_preconditioner(wrong):
 
 def test_missing_petsc_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "petsc4py", None)
+    petsc._petsc.cache_clear()
     with pytest.raises(BackendError, match=r"needs petsc4py of the same version: pip install 'resolvent\[petsc\]'"):
         shell_matrix(np.eye(2))
     with pytest.raises(BackendError, match="petsc4py"):
@@ -174,3 +177,23 @@ def test_the_operator_alone():
     x, _ = solve(krylov(matrix)[0], matrix, np.ones(300))
     assert np.linalg.norm(A @ x - 1) <= 1.01e-8 * np.sqrt(300)
     assert matrix.getDiagonal().array_r == pytest.approx(A.diagonal())
+
+
+LEFT_BEHIND = """
+import numpy as np
+from petsc4py import PETSc
+from resolvent.interop.petsc import set_preconditioner, shell_matrix
+
+matrix = shell_matrix(np.eye(3))
+solver = PETSc.KSP().create(comm=PETSc.COMM_SELF)
+solver.setOperators(matrix)
+set_preconditioner(solver.getPC(), lambda r: r)
+solver.setUp()
+"""
+
+
+@marked
+def test_python_ends_well_with_contexts_still_alive():
+    done = subprocess.run([sys.executable, "-c", LEFT_BEHIND], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
