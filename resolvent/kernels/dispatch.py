@@ -1,12 +1,13 @@
 """Which twin of a kernel runs: the one where its first array lives.
 
 ``kernels.sketches.row_steps(A, ...)`` looks at A and calls ``kernels/cpu/sketches.py`` or ``kernels/gpu/sketches.py``,
-imported on first use. The look costs about a microsecond; a solver that calls a kernel often asks `twin` once.
+imported on first use. The look costs about a microsecond.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -27,12 +28,21 @@ def twin(family: str, name: str, place: str) -> Callable[..., Any]:
     """
     if place == "gpu" and find_spec("cupy") is None:
         raise BackendError("kernels on a GPU need CuPy: pip install 'resolvent[gpu]'")
-    home = f"resolvent.kernels.{place}.{family}"
-    kernel = getattr(import_module(home), name, None) if find_spec(home) is not None else None
+    kernel = _compiled(family, name) if place == "cpu" else _find(f"resolvent.kernels.{place}.{family}", name)
     if kernel is None:
         raise BackendError(f"the kernel {family}.{name} has no twin for arrays on the {place}; move them to the cpu")
     found: Callable[..., Any] = kernel
     return found
+
+
+def _find(home: str, name: str) -> Any:
+    return getattr(import_module(home), name, None) if find_spec(home) is not None else None
+
+
+@cache
+def _compiled(family: str, name: str) -> Any:
+    """Return a CPU kernel; a cycle of multigrid asks for many."""
+    return _find(f"resolvent.kernels.cpu.{family}", name)
 
 
 class Family:

@@ -142,13 +142,6 @@ class State:
             setattr(twin, f.name, value)
         return twin
 
-    def move_caches(self, other: State) -> None:
-        """Hand the cache fields over to `other`, a copy of this state; this one rebuilds its own if it is stepped."""
-        for f in fields(self):
-            if is_cache(f):
-                setattr(other, f.name, getattr(self, f.name))
-                setattr(self, f.name, None)
-
     def __getstate__(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self) if not is_cache(f)}
 
@@ -160,7 +153,8 @@ class Solver(ABC, Generic[P, S]):
     """A method: options, checked when made, and the functions `begin` and `step`.
 
     Every solver is a ``@dataclass(frozen=True, kw_only=True)``. Two functions are optional, by absence:
-    ``finish(problem, state) -> state`` gets a copy and turns it into the answer (a best snapshot, a full pass);
+    ``finish(problem, state) -> state`` gets a copy that shares its arrays and turns it into the answer (a best
+    snapshot, a full pass): it replaces fields, and writes into no array;
     ``warm_up(problem)`` compiles what the method needs, on a tiny problem of the same kind.
 
     Attributes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from math import inf, isfinite
@@ -342,8 +343,7 @@ class Run:
     # ---- the answer
 
     def _end(self) -> None:
-        self._result = self._answer()
-        self.state.move_caches(self._result.state)  # for a warm start: factors and hierarchies are at hand there
+        self._result = self._answer(self.state)  # nothing steps it any more; factors and hierarchies are at hand there
         for callback in self.callbacks:
             end = getattr(callback, "end", None)
             if end is not None:
@@ -356,16 +356,16 @@ class Run:
             return self._result
         counts = dict(self.problem.counts)
         try:
-            return self._answer()
+            return self._answer(self.state.copy())
         finally:
             self.problem.counts.clear()
             self.problem.counts.update(counts)
 
-    def _answer(self) -> Result:
-        problem, state = self.problem, self.state.copy()
+    def _answer(self, state: State) -> Result:
+        problem = self.problem
         state.status, state.message = self.status, self.message
         finish = getattr(self.solver, "finish", None)
-        final = state if finish is None else finish(problem, state.copy())
+        final = state if finish is None else finish(problem, copy.copy(state))
         status, message = self.status, self.message
         if finish is not None and status in CHECKED_AGAIN and final.met:
             self._doubts = 0

@@ -236,7 +236,8 @@ def _advance(hierarchy: Hierarchy, s: MultigridState, alpha: float) -> None:
 
 def _compute(problem: LinearSystem, s: MultigridState, first: bool = False) -> None:
     """Compute the residual by its definition."""
-    left = problem.remove_null_space(problem.b - problem.apply(s.x))
+    left = problem.apply(s.x)
+    left = problem.remove_null_space(np.subtract(problem.b, left, out=left))
     s.residual = s.computed = s.estimate = problem.norm(left)
     if first:
         s.size = s.residual or 1.0
