@@ -304,30 +304,26 @@ class GridOperator(LinearOperator):  # type: ignore[misc]
 
     @cached_property
     def _opened(self) -> Array:
-        """The facts about each cell in a byte, as the kernels define them. Cost: 30 passes over bytes, once."""
-        bits = np.full(self.grid, ACTIVE, np.uint8) if self.active is None else self.active.astype(np.uint8) * ACTIVE
-        active, ndim = bits != 0, len(self.grid)
-        for a, axis in enumerate(self._axes):
-            head, tail, first, last = (along(ndim, a, part) for part in (slice(None, -1), slice(1, None), 0, -1))
-            if self.constant:
-                joined = active[head] & active[tail]
-                ends = [active[end] & (wall > 0) for end, wall in zip((first, last), self.walls[a], strict=True)]
-                around = active[first] & active[last]
-            else:
-                joined = self.faces[a][along(ndim, a, slice(1, -1))] > 0
-                ends = [self.faces[a][end] > 0 for end in (first, last)]
-                around = ends[0]
-            bits[tail] |= joined.view(np.uint8) << (2 * axis)
-            bits[head] |= joined.view(np.uint8) << (2 * axis + 1)
-            if self.wraps(a):
-                bits[first] |= around.astype(np.uint8) << (2 * axis)
-                bits[last] |= around.astype(np.uint8) << (2 * axis + 1)
-            elif self.conditions[a][0] != "periodic":
-                bits[first] |= ends[0] * np.uint8(GROUNDED)
-                bits[last] |= ends[1] * np.uint8(GROUNDED)
-        bits |= ((np.asarray(self.zero_order) > 0) & active) * np.uint8(GROUNDED)
-        cube: Array = bits.reshape(self._extents)
-        return cube
+        """The facts about each cell in a byte, as the kernels define them. Cost: some nanoseconds a cell, once."""
+        active = np.ones(self._extents, bool) if self.active is None else self.active.reshape(self._extents)
+        opened = np.empty(self._extents, np.uint8)
+        if self.constant:
+            kernels.stencils.open_faces(active, self._weights, self._periodic, self._alpha, opened)
+            return opened
+        np.multiply(active, np.uint8(ACTIVE), out=opened)
+        for axis, faces in enumerate(self._weights):
+            if faces.size == 0:
+                continue
+            lower, upper = (faces[along(3, axis, part)] > 0 for part in (slice(None, -1), slice(1, None)))
+            if not self._periodic[axis]:
+                first, last = along(3, axis, 0), along(3, axis, -1)
+                opened[first] |= lower[first] * np.uint8(GROUNDED)
+                opened[last] |= upper[last] * np.uint8(GROUNDED)
+                lower[first] = upper[last] = False
+            opened |= lower.view(np.uint8) << (2 * axis)
+            opened |= upper.view(np.uint8) << (2 * axis + 1)
+        opened |= ((self._alpha > 0) & active) * np.uint8(GROUNDED)
+        return opened
 
 
 def close_faces(weights: Array, axis: int, active: Array | None, wraps: bool) -> None:

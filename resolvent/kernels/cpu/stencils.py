@@ -22,6 +22,7 @@ __all__ = [
     "apply_masked",
     "component_sums",
     "components",
+    "open_faces",
     "residual_constant",
     "residual_faces",
     "residual_masked",
@@ -228,16 +229,50 @@ def _faces(
 
 
 @compiled
-def _root(parents: Array, cell: int) -> int:
-    while parents[cell] != cell:
-        parents[cell] = parents[parents[cell]]
-        cell = parents[cell]
-    return cell
+def open_faces(active: Array, weights: Array, periodic: Array, zero_order: Array, opened: Array) -> None:
+    n0, n1, n2 = active.shape
+    wrap0, wrap1, wrap2 = periodic[0], periodic[1], periodic[2]
+    held = zero_order.size == 1 and opened.size > 0 and zero_order.flat[0] > 0
+    none = np.zeros(n2, np.bool_)
+    for i in range(n0):
+        wall0 = _wall(i, n0, wrap0, weights[0, 0], weights[0, 2]) > 0
+        for j in range(n1):
+            wall = wall0 or held or _wall(j, n1, wrap1, weights[1, 0], weights[1, 2]) > 0
+            row, bits = active[i, j], opened[i, j]
+            low = none if i == 0 and not wrap0 else active[_before(i, n0, wrap0), j]
+            high = none if i == n0 - 1 and not wrap0 else active[_behind(i, n0, wrap0), j]
+            west = none if j == 0 and not wrap1 else active[i, _before(j, n1, wrap1)]
+            east = none if j == n1 - 1 and not wrap1 else active[i, _behind(j, n1, wrap1)]
+            for k in range(n2):
+                across = low[k] | (high[k] << 1) | (west[k] << 2) | (east[k] << 3) | (wall << 7) | ACTIVE
+                bits[k] = across if row[k] else 0
+            for k in range(n2 - 1):
+                joined = row[k] & row[k + 1]
+                bits[k] |= joined << 5
+                bits[k + 1] |= joined << 4
+            if wrap2 and row[0] and row[n2 - 1]:
+                bits[0] |= 16
+                bits[n2 - 1] |= 32
+            for k in (0, n2 - 1):
+                if row[k] and _wall(k, n2, wrap2, weights[2, 0], weights[2, 2]) > 0:
+                    bits[k] |= GROUNDED
+            if zero_order.size > 1:
+                for k in range(n2):
+                    if row[k] and zero_order[i, j, k] > 0:
+                        bits[k] |= GROUNDED
+
+
+@compiled
+def _root(parents: Array, run: int) -> int:
+    while parents[run] != run:
+        parents[run] = parents[parents[run]]
+        run = parents[run]
+    return run
 
 
 @compiled
 def _join(parents: Array, one: int, other: int) -> None:
-    """Put two cells into the same tree, whose root is its first cell."""
+    """Put two runs into the same tree, whose root is its first one."""
     a, b = _root(parents, one), _root(parents, other)
     if a < b:
         parents[b] = a
@@ -247,46 +282,70 @@ def _join(parents: Array, one: int, other: int) -> None:
 
 @compiled
 def components(opened: Array, labels: Array) -> int:
+    """Join runs, stretches of a row that hang together, instead of cells: there are few of them."""
     n0, n1, n2 = opened.shape
-    parents, bits = labels.reshape(-1), opened.reshape(-1)
-    for cell in range(opened.size):
-        parents[cell] = cell
-    for i in range(n0):
-        back = n1 * n2 if i > 0 else -(n0 - 1) * n1 * n2
-        for j in range(n1):
-            left, first = n2 if j > 0 else -(n1 - 1) * n2, (i * n1 + j) * n2
-            if bits[first] & 16:  # round the end of the row
-                _join(parents, first, first + n2 - 1)
-            for cell in range(first, first + n2):
-                run = cell > first and bits[cell] & 16
-                if run and parents[cell] == cell:
-                    parents[cell] = parents[cell - 1]
-                elif run:
-                    _join(parents, cell, cell - 1)
-                if bits[cell] & 4 and not (run and bits[cell - 1] & 4 and bits[cell - left] & 16):
-                    _join(parents, cell, cell - left)  # else the cells before them have done it
-                if bits[cell] & 1 and not (run and bits[cell - 1] & 1 and bits[cell - back] & 16):
-                    _join(parents, cell, cell - back)
-    grounded = np.zeros(opened.size, np.bool_)
-    for cell in range(opened.size):
-        parents[cell] = _root(parents, cell)
-        grounded[parents[cell]] |= (bits[cell] & GROUNDED) != 0
-    return _number(parents, bits, grounded)
+    bits, label = opened.reshape(-1), labels.reshape(-1)
+    parents, grounded, runs = np.empty(opened.size, np.int32), np.empty(opened.size, np.bool_), 0
+    for row in range(n0 * n1):
+        first, below, left, run = row * n2, -1, -1, -1
+        for cell in range(first, first + n2):
+            m = bits[cell]
+            if not m & ACTIVE:
+                label[cell] = -1
+                continue
+            if cell == first or not m & 16:
+                run, below, left = runs, -1, -1
+                parents[run], grounded[run] = run, False
+                runs += 1
+            label[cell] = run
+            if m & GROUNDED:
+                grounded[run] = True
+            if m & 4 and row % n1 > 0 and label[cell - n2] != left:
+                left = label[cell - n2]
+                _join(parents, run, left)
+            if m & 1 and row >= n1 and label[cell - n1 * n2] != below:
+                below = label[cell - n1 * n2]
+                _join(parents, run, below)
+    _join_ends(bits, label, parents, opened.shape)
+    return _number(label, parents[:runs], grounded)
 
 
 @compiled
-def _number(parents: Array, bits: Array, grounded: Array) -> int:
-    """Replace the roots, which come before their other cells, by numbers."""
+def _join_ends(bits: Array, label: Array, parents: Array, extents: Any) -> None:
+    """Join the runs on both sides of the faces between the ends of periodic axes."""
+    n0, n1, n2 = extents
+    for row in range(n0 * n1):
+        first = row * n2
+        if n2 > 0 and bits[first] & 16:
+            _join(parents, label[first], label[first + n2 - 1])
+        if row % n1 == 0:
+            for cell in range(first, first + n2):
+                if bits[cell] & 4:
+                    _join(parents, label[cell], label[cell + (n1 - 1) * n2])
+        if row < n1:
+            for cell in range(first, first + n2):
+                if bits[cell] & 1:
+                    _join(parents, label[cell], label[cell + (n0 - 1) * n1 * n2])
+
+
+@compiled
+def _number(label: Array, parents: Array, grounded: Array) -> int:
+    """Replace the runs by the numbers of their components, -1 where one of its runs is grounded."""
+    for run in range(len(parents)):
+        parents[run] = _root(parents, run)
+        grounded[parents[run]] |= grounded[run]
     count = 0
-    for cell in range(len(parents)):
-        root = parents[cell]
-        if root < cell:
-            parents[cell] = parents[root]
-        elif bits[cell] & ACTIVE and not grounded[cell]:
-            parents[cell] = count
-            count += 1
+    for run in range(len(parents)):  # a root comes before the others, and has its number when they ask
+        if parents[run] < run:
+            parents[run] = parents[parents[run]]
+        elif grounded[run]:
+            parents[run] = -1
         else:
-            parents[cell] = -1
+            parents[run] = count
+            count += 1
+    for cell in range(len(label)):
+        if label[cell] >= 0:
+            label[cell] = parents[label[cell]]
     return count
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "apply_masked",
     "component_sums",
     "components",
+    "open_faces",
     "residual_constant",
     "residual_faces",
     "residual_masked",
@@ -112,6 +113,22 @@ def _gap(apply: Callable[..., None], u: Array, b: Array, *facts: Array) -> float
     product = np.empty_like(u)
     apply(u, product, *facts)
     return float(np.sqrt(np.sum((b - product).astype(np.float64) ** 2)))
+
+
+def open_faces(active: Array, weights: Array, periodic: Array, zero_order: Array, opened: Array) -> None:
+    """Write the facts about each cell into `opened`, for one weight per axis; active (n0, n1, n2) bool.
+
+    Work: one pass over bytes.
+    """
+    opened[:] = active * np.uint8(ACTIVE)
+    opened[active & np.broadcast_to(zero_order > 0, active.shape)] |= GROUNDED
+    facing = _all_open(active.shape, periodic)
+    for a in range(3):
+        for side, step in ((0, 1), (1, -1)):
+            bit = np.uint8(1 << (2 * a + side))
+            opened[active & np.roll(active, step, axis=a) & ((facing & bit) != 0)] |= bit
+            if weights[a, 2 * side] > 0:
+                opened[active & ((facing & bit) == 0)] |= GROUNDED
 
 
 def components(opened: Array, labels: Array) -> int:
@@ -229,6 +246,15 @@ def _against(examples: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
+def _opening(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made = []
+    for u, weights, ends, alpha, *_ in _facts(rng, dtype):
+        walls = weights * (rng.random((3, 3)) < 0.3)
+        held = alpha * (rng.random(alpha.shape) < 0.3)
+        made.append((rng.random(u.shape) < 0.7, walls, ends, held, np.empty(u.shape, np.uint8)))
+    return made
+
+
 def _joined(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     return [(opened, np.empty(opened.shape, np.int32)) for *_, opened, _ in _facts(rng, dtype)]
 
@@ -255,6 +281,7 @@ EXAMPLES: dict[str, Callable[..., Any]] = {
     "apply_faces": _faces,
     "component_sums": _sums,
     "components": _joined,
+    "open_faces": _opening,
     "residual_constant": _against(_constant),
     "residual_faces": _against(_faces),
     "residual_masked": _against(_masked),
