@@ -9,6 +9,7 @@ import resolvent as rs
 from resolvent import BackendError, OptionError, ProblemError, Status, solve_linear
 from resolvent.problems.grids import diffusion
 from resolvent.problems.library.poisson import poisson
+from resolvent.solvers import Multigrid
 from resolvent.solvers.linear import solve_linear as module
 from resolvent.solvers.linear.solve_linear import choose
 
@@ -130,11 +131,61 @@ def test_a_matrix_that_has_none_stays_a_matrix(A):
     answer(A, np.ones(1200), grid=(40, 30))
 
 
-def test_a_grid_operator_is_taken_as_it_is(rng):
-    active = rng.random((30, 30)) < 0.8
-    A = diffusion((30, 30), active=active)
-    b = A @ rng.standard_normal(900)
-    assert answer(A, b).message
+def test_a_plain_box():
+    A = diffusion((40, 60), boundary=("neumann", "dirichlet"))
+    result = answer(A, np.ones(2400))
+    assert result.message.startswith("FastTransform (A is that of a plain box, and transforms of its lengths are fast)")
+    assert result.iterations == 1
+
+
+def test_a_plain_box_of_bad_lengths():
+    """Ghost walls want transforms of length 2 (n + 1); 1019 is a prime, and so is 1021."""
+    A = diffusion((1018, 1020), boundary="ghost")
+    choice = choose(A, np.ones(A.shape[0]))
+    assert isinstance(choice.solver, Multigrid)
+    assert choice.why == "A is that of a plain box, but transforms of its lengths are slow"
+
+
+def test_a_grid_with_obstacles(rng):
+    active = rng.random((60, 60)) < 0.8
+    A = diffusion((60, 60), active=active)
+    result = answer(A, A @ rng.standard_normal(3600))
+    assert result.message.startswith("Multigrid (A is a GridOperator): residual")
+    assert result.iterations <= 25
+
+
+@pytest.mark.parametrize("n", [31, 32])
+def test_periodic_axes(n, rng):
+    """One with an odd number of cells cannot be coarsened."""
+    A = diffusion((n, 40), active=rng.random((n, 40)) < 0.9, boundary="periodic", zero_order=0.1)
+    assert "Multigrid (A is a GridOperator" in answer(A, A @ rng.standard_normal(40 * n)).message
+
+
+def test_a_grid_that_multigrid_refuses_is_for_the_algebraic_one(monkeypatch):
+    def refuse(self, system, previous=None):
+        raise ProblemError("the grid cannot be coarsened")
+
+    monkeypatch.setattr(Multigrid, "setup", refuse)
+    A = diffusion((40, 40), conductivity=1 + np.eye(40))
+    assert answer(A, np.ones(1600)).message.startswith(
+        "ConjugateGradient with AlgebraicMultigrid (A is a GridOperator, but not for Multigrid: the grid cannot be c"
+    )
+
+
+def test_what_float32_cannot_do_goes_on_in_float64(monkeypatch, rng):
+    """Here the first solver says so at once."""
+    monkeypatch.setattr(Multigrid, "step", lambda self, problem, state: state.give_up(Status.STALLED, "rounding"))
+    active = rng.random((60, 60)) < 0.8
+    A = diffusion((60, 60), active=active)
+    result = answer(A, A @ rng.standard_normal(3600))
+    assert result.message.startswith(
+        "ConjugateGradient with Multigrid (A is a GridOperator; Multigrid, in float32, ended STALLED): residual"
+    )
+
+
+def test_a_wrong_start_is_told_as_such():
+    with pytest.raises(ProblemError, match=r"x0 has shape \(3,\), expected \(3600,\)"):
+        solve_linear(diffusion((60, 60), zero_order=np.ones((60, 60))), np.ones(3600), start=np.ones(3))
 
 
 # ---- singular systems

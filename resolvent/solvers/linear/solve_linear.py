@@ -41,6 +41,8 @@ from resolvent.solvers.linear.conjugate_gradient import ConjugateGradient
 from resolvent.solvers.linear.factors import Factorisation, IncompleteLU, Jacobi
 from resolvent.solvers.linear.gmres import GMRES
 from resolvent.solvers.linear.minimum_residual import MinimumResidual
+from resolvent.solvers.linear.multigrid import Multigrid
+from resolvent.solvers.linear.transform import FastTransform
 from resolvent.solvers.result import Result
 from resolvent.solvers.stop import Status, Stop
 from resolvent.typing import Matrix, RandomSource
@@ -114,12 +116,29 @@ def solve_linear(
         raise OptionError(f"spd is {spd!r}, expected True, False or None")
     choice = choose(A, b, grid=grid, spd=spd)
     options: dict[str, Any] = {"stop": stop, "rng": rng, "callback": callback}
-    result = solve(choice.system, choice.solver, start, **options)
+    try:
+        result = solve(choice.system, choice.solver, start, **options)
+        other = _second_choice(choice, result)
+    except ProblemError as error:
+        if not isinstance(choice.solver, Multigrid):
+            raise
+        other = _definite(choice.system, f"{choice.why}, but not for Multigrid: {error}", False)
+    if other is not None:
+        choice, result = other, solve(other.system, other.solver, start, **options)
+    return replace(result, message=f"{_name(choice.solver)} ({choice.why}): {result.message}")
+
+
+def _second_choice(choice: Choice, result: Result) -> Choice | None:
+    """Return what to try where the first choice has failed by its own limits."""
     if choice.guessed and result.status is Status.BREAKDOWN and result.residual:
         why = f"A has a positive diagonal but is not positive definite: {result.message}"
-        choice = _indefinite(choice.system.replace(spd=False), why)
-        result = solve(choice.system, choice.solver, start, **options)
-    return replace(result, message=f"{_name(choice.solver)} ({choice.why}): {result.message}")
+        return _indefinite(choice.system.replace(spd=False), why)
+    failed = result.status in (Status.STALLED, Status.DIVERGED)
+    failed |= result.status is Status.ITERATIONS and result.stop.iterations is None
+    if isinstance(choice.solver, Multigrid) and failed:
+        why = f"{choice.why}; Multigrid, in float32, ended {result.status.name}"
+        return Choice(ConjugateGradient(preconditioner=Multigrid()), choice.system, why)
+    return None
 
 
 def choose(A: Matrix, b: Any, *, grid: tuple[int, ...] | None = None, spd: bool | None = None) -> Choice:
@@ -140,7 +159,12 @@ def choose(A: Matrix, b: Any, *, grid: tuple[int, ...] | None = None, spd: bool 
 
 
 def _on_grid(system: LinearSystem) -> Choice:
-    return _definite(system, "A is a GridOperator", False)
+    transform = FastTransform()
+    if transform.good_lengths(system):
+        return Choice(transform, system, "A is that of a plain box, and transforms of its lengths are fast")
+    if not transform.refusal(system):
+        return Choice(Multigrid(), system, "A is that of a plain box, but transforms of its lengths are slow")
+    return Choice(Multigrid(), system, "A is a GridOperator")
 
 
 def _dense(system: LinearSystem, spd: bool | None) -> Choice:
