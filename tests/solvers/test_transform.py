@@ -159,6 +159,12 @@ def test_it_is_the_pair_of_scipy_and_a_division():
     assert T @ problem.b == pytest.approx(expected.ravel(), rel=1e-13)
 
 
+def test_warming_up_leaves_the_problem_alone():
+    problem, _ = system((6, 7), "ghost", dtype=F32)
+    FastTransform().warm_up(problem)
+    assert not problem.counts
+
+
 def test_two_threads_give_the_same_bits():
     problem, _ = system((64, 66), "ghost")
     T = FastTransform().setup(problem)

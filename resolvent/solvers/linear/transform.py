@@ -36,6 +36,7 @@ from scipy.sparse.linalg import LinearOperator
 from resolvent import kernels
 from resolvent.errors import ProblemError
 from resolvent.parallel import num_threads
+from resolvent.problems.grids import diffusion
 from resolvent.problems.linear import LinearSystem
 from resolvent.solvers.base import Solver, State, cache
 from resolvent.solvers.stop import Status
@@ -194,17 +195,21 @@ class FastTransform(Solver[LinearSystem, FastTransformState]):
         if state.system is not problem:
             state.inverse, state.system = self.setup(problem), problem
         before = inf if state.residual is None else state.residual
-        x = (
-            state.inverse @ (problem.b - problem.apply(state.x)) + state.x
-            if state.x.any()
-            else state.inverse @ problem.b
-        )
+        if state.moved:
+            x = state.x + state.inverse @ (problem.b - problem.apply(state.x))
+        else:
+            x = state.inverse @ problem.b
         residual = problem.residual(x)
         state.idle = 0 if residual <= 0.5 * before else state.idle + 1
         if not residual >= before:  # nan is kept, and ends the run
             state.x, state.residual, state.moved = x, residual, True
         state.iterations += 1
         return state
+
+    def warm_up(self, problem: LinearSystem) -> None:
+        """Compile the kernels on a box of two cells."""
+        tiny = LinearSystem(diffusion(2, dtype=problem.dtype), np.ones(2), dtype=problem.dtype)
+        self.step(tiny, self.start(tiny))
 
 
 class TransformInverse(LinearOperator):  # type: ignore[misc]
