@@ -195,10 +195,10 @@ class FastTransform(Solver[LinearSystem, FastTransformState]):
         if state.system is not problem:
             state.inverse, state.system = self.setup(problem), problem
         before = inf if state.residual is None else state.residual
+        left = problem.b - problem.apply(state.x) if state.moved else problem.b
+        x = state.inverse @ left
         if state.moved:
-            x = state.x + state.inverse @ (problem.b - problem.apply(state.x))
-        else:
-            x = state.inverse @ problem.b
+            x += state.x
         residual = problem.residual(x)
         state.idle = 0 if residual <= 0.5 * before else state.idle + 1
         if not residual >= before:  # nan is kept, and ends the run
