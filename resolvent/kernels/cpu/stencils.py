@@ -22,6 +22,7 @@ __all__ = [
     "apply_masked",
     "component_sums",
     "components",
+    "matrix_rows",
     "open_faces",
     "residual_constant",
     "residual_faces",
@@ -347,6 +348,51 @@ def _number(label: Array, parents: Array, grounded: Array) -> int:
         if label[cell] >= 0:
             label[cell] = parents[label[cell]]
     return count
+
+
+@compiled
+def matrix_rows(
+    index: Array,
+    diagonal: Array,
+    faces0: Array,
+    faces1: Array,
+    faces2: Array,
+    indptr: Array,
+    indices: Array,
+    data: Array,
+) -> None:
+    n0, n1, n2 = index.shape
+    at, row = 0, 0
+    for i in range(n0):
+        for j in range(n1):
+            for k in range(n2):
+                if index[i, j, k] < 0:
+                    continue
+                if faces0.size:
+                    at = _entry(faces0[i, j, k], index[i - 1, j, k], at, indices, data)
+                if faces1.size:
+                    at = _entry(faces1[i, j, k], index[i, j - 1, k], at, indices, data)
+                if faces2.size:
+                    at = _entry(faces2[i, j, k], index[i, j, k - 1], at, indices, data)
+                indices[at], data[at] = row, diagonal[i, j, k]
+                at += 1
+                if faces2.size:
+                    at = _entry(faces2[i, j, k + 1], index[i, j, k + 1 if k < n2 - 1 else 0], at, indices, data)
+                if faces1.size:
+                    at = _entry(faces1[i, j + 1, k], index[i, j + 1 if j < n1 - 1 else 0, k], at, indices, data)
+                if faces0.size:
+                    at = _entry(faces0[i + 1, j, k], index[i + 1 if i < n0 - 1 else 0, j, k], at, indices, data)
+                row += 1
+                indptr[row] = at
+
+
+@compiled
+def _entry(weight: Any, column: int, at: int, indices: Array, data: Array) -> int:
+    """Store the entry of a face that is not closed, and return where the next one goes."""
+    if weight == 0:
+        return at
+    indices[at], data[at] = column, -weight
+    return at + 1
 
 
 @compiled
