@@ -53,7 +53,8 @@ def test_takes_as_many_iterations_as_scipy(rtol, preconditioned, rng):
         diagonal = system.A.diagonal() * (1 + 0.5 * rng.random(len(system.b)))
         M = sp.diags_array(1 / diagonal) if preconditioned else None
         mine = rs.solve(system, ConjugateGradient(preconditioner=M), stop=rs.Stop(rtol=rtol)).iterations
-        assert abs(mine - scipy_iterations(system.A, system.b, rtol, M)) <= 1
+        theirs = scipy_iterations(system.A, system.b, rtol, M)
+        assert abs(mine - theirs) <= 1 + theirs // 20  # rounding counts where there are more iterations than unknowns
 
 
 def test_the_error_falls_at_the_proven_rate(rng):

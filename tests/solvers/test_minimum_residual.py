@@ -77,7 +77,8 @@ def test_takes_as_many_iterations_as_scipy(rtol, preconditioned, rng):
     M = sp.diags_array(1 / (300 + 100 * rng.random(196))) if preconditioned else None
     mine = rs.solve(LinearSystem(A, system.b), MinimumResidual(preconditioner=M), stop=rs.Stop(rtol=rtol))
     assert mine.success
-    for iterations, met in ((mine.iterations - 2, False), (mine.iterations + 1, True)):
+    near = 1 + mine.iterations // 20  # rounding
+    for iterations, met in ((mine.iterations - 1 - near, False), (mine.iterations + near, True)):
         x, _ = minres(A, system.b, rtol=1e-16, maxiter=iterations, M=M)
         assert (np.linalg.norm(system.b - A @ x) <= rtol * np.linalg.norm(system.b)) == met
 
