@@ -10,8 +10,8 @@ Where two cells along an axis become one, with s axes coarsened at once:
 * alpha is summed.
 
 An axis is coarsened where its faces weigh at least half of those along the strongest axis that can be: after few levels
-the couplings are alike in all directions, and a point smoother serves (semicoarsening). A periodic axis needs an even
-number of cells.
+the couplings are alike in all directions, and a point smoother serves (semicoarsening). A periodic axis keeps an
+even number of cells, so that two colours go around it.
 
 Sources: W. L. Briggs, V. E. Henson and S. F. McCormick, A multigrid tutorial, second edition (SIAM, 2000), chapter 7,
 for semicoarsening; P. Wesseling, Cell-centered multigrid for interface problems, Journal of Computational Physics 79
@@ -94,7 +94,7 @@ class Grid:
     def pairs(self) -> Array:
         """Return along which axes cells are paired, (3,) bool; nowhere: the grid cannot be coarsened."""
         extents = np.array(self.extents)
-        able = (extents > 1) & ~(self.wrap & (extents % 2 == 1))
+        able = (extents > 1) & ~(self.wrap & (extents % 4 != 0) & (extents != 2))
         strength = np.where(able, self.strengths(), 0.0)
         most = strength.max()
         found: Array = (strength >= 0.5 * most) & able if most > 0 else np.zeros(3, bool)

@@ -28,13 +28,18 @@ from resolvent.errors import ProblemError
 from resolvent.kernels import twin
 from resolvent.parallel import num_threads
 from resolvent.problems.linear import LinearSystem
+from resolvent.solvers.base import is_number, is_whole, require
 from resolvent.solvers.linear.coarsening import Grid, read_grid
 from resolvent.typing import Array
 
 __all__ = ["Chebyshev", "Hierarchy", "Level", "RedBlack"]
 
-SMALL = 40_000
+SMALL = 65_536
 """The coarsest grid is solved by a Cholesky factor of at most this many entries, where coarsening gets there."""
+
+SHARE = 4
+"""With weights of faces, the factor may have a SHARE-th as many entries as there are cells: structures that are wide on
+the finest grid are a few cells wide there, and are better not averaged over."""
 
 LARGE = 4_000_000
 """More entries are refused."""
@@ -61,6 +66,11 @@ class Chebyshev:
 
     degree: int = 2
     lowest: float = 0.25
+
+    def __post_init__(self) -> None:
+        require(is_whole(self.degree, least=1), "degree", self.degree, "a whole number >= 1")
+        known = is_number(self.lowest, above=0) and self.lowest < 1
+        require(known, "lowest", self.lowest, "a number above 0 and below 1")
 
 
 @dataclass(eq=False)
@@ -116,8 +126,8 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
     Raises
     ------
     ProblemError
-        The system is not on a grid, or its grid cannot be coarsened far enough (periodic axes need extents with many
-        factors of two).
+        The system is not on a grid; a periodic axis has an odd number of cells, or so few factors of two that the grid
+        cannot be coarsened far enough.
     """
 
     def __init__(self, system: LinearSystem, smoother: RedBlack | Chebyshev, coarse_visits: int) -> None:
@@ -136,19 +146,25 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
             raise ProblemError(f"A is a {type(system.A).__name__}, expected a GridOperator")
         old = self.levels
         grid = read_grid(system.A)
+        for axis, extent in enumerate(grid.extents):
+            if grid.wrap[axis] and extent % 2:
+                raise ProblemError(
+                    f"a periodic axis has {extent} cells, an odd number: two colours cannot go around it"
+                )
         self.levels = []
+        enough = SMALL if grid.faces is None else max(SMALL, grid.cells // SHARE)
         while True:
             at = len(self.levels)
             before = old[at] if at < len(old) and old[at].grid.extents == grid.extents else None
             level = _level(grid, before)
             self.levels.append(level)
             pairs = grid.pairs()
-            if _factor_size(grid) <= SMALL or not pairs.any():
+            if _factor_size(grid) <= enough or not pairs.any():
                 break
             grid = self._next(level, pairs, old[at + 1].grid if at + 1 < len(old) else None)
         if _factor_size(grid) > LARGE:
             raise ProblemError(
-                f"the grid {grid.extents} cannot be coarsened: a periodic axis needs an extent with factors of two"
+                f"the grid {grid.extents} cannot be coarsened: a periodic axis needs an extent with many factors of two"
             )
         self._factor(grid)
         self._mark_filled()
