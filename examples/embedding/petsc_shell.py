@@ -2,8 +2,8 @@
 A preconditioner inside PETSc
 =============================
 
-PETSc owns the matrix and the iteration, algebraic multigrid of this library is its preconditioner: one hierarchy for
-the rows of each process. It needs petsc4py, and is not run when this page is made::
+PETSc owns the matrix and the iteration, multigrid of this library is its preconditioner: on several processes one
+hierarchy for the rows of each. It needs petsc4py, and is not run when this page is made::
 
     python examples/embedding/petsc_shell.py
     mpiexec -n 2 python examples/embedding/petsc_shell.py
@@ -16,7 +16,7 @@ from petsc4py import PETSc
 
 from resolvent.interop.petsc import set_preconditioner, shell_matrix
 from resolvent.problems import grids
-from resolvent.solvers import AlgebraicMultigrid
+from resolvent.solvers import AlgebraicMultigrid, Multigrid
 
 side = 128
 active = np.ones((side, side), bool)
@@ -62,11 +62,12 @@ PETSc.Sys.Print(f"CG with our algebraic multigrid  {multigrid:4d} iterations")
 assert multigrid < jacobi / 4
 
 # %%
-# On one process the matrix need not be assembled: PETSc calls the operator of the grid.
+# On one process the matrix need not be assembled: PETSc calls the operator of the grid, and geometric multigrid is the
+# preconditioner.
 
 if matrix.comm.size == 1:
     shell = shell_matrix(A)
     b = shell.createVecLeft()
     b.setArray(A.expand(np.sin(np.arange(rows.shape[0]))))
-    x, iterations = solve(shell, b, AlgebraicMultigrid())
-    PETSc.Sys.Print(f"the same without a matrix        {iterations:4d} iterations")
+    x, iterations = solve(shell, b, Multigrid())
+    PETSc.Sys.Print(f"CG with our multigrid, no matrix {iterations:4d} iterations")

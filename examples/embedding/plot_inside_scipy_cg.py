@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse.linalg import cg
 
 from resolvent.problems import LinearSystem, grids
-from resolvent.solvers import AlgebraicMultigrid, Jacobi
+from resolvent.solvers import AlgebraicMultigrid, Jacobi, Multigrid
 
 side = 160
 y, x = np.mgrid[:side, :side] / side
@@ -21,14 +21,16 @@ b = np.where(fluid & (x == 0), 2.0, 0.0).ravel()  # the left wall at pressure 1,
 system = LinearSystem(A, b)
 
 # %%
-# Three ways of preconditioning. ``A`` itself is a ``LinearOperator`` too.
+# Four ways of preconditioning. ``A`` itself is a ``LinearOperator`` too. Algebraic multigrid makes a matrix of it, while
+# geometric multigrid works on the grid.
 
 preconditioners = {
     "none": None,
     "Jacobi": Jacobi().setup(system),
     "AlgebraicMultigrid": AlgebraicMultigrid().setup(system),
+    "Multigrid": Multigrid().setup(system),
 }
-print(preconditioners["AlgebraicMultigrid"])
+print(preconditioners["AlgebraicMultigrid"], preconditioners["Multigrid"], sep="\n")
 
 
 def run(M):
@@ -47,7 +49,7 @@ for name, (_, residuals) in runs.items():
 # %%
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-pressure = np.where(fluid, runs["AlgebraicMultigrid"][0].reshape(side, side), np.nan)
+pressure = np.where(fluid, runs["Multigrid"][0].reshape(side, side), np.nan)
 image = left.imshow(pressure, origin="lower", cmap="viridis")
 left.set(xticks=[], yticks=[])
 figure.colorbar(image, ax=left, label="pressure")

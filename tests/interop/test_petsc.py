@@ -15,7 +15,7 @@ from resolvent.interop.petsc import OperatorContext, PreconditionerContext, set_
 from resolvent.problems import LinearSystem
 from resolvent.problems.grids import diffusion, pressure_operator
 from resolvent.problems.library.poisson import poisson
-from resolvent.solvers import AlgebraicMultigrid, ConjugateGradient, Factorisation, Jacobi
+from resolvent.solvers import AlgebraicMultigrid, ConjugateGradient, Factorisation, Jacobi, Multigrid
 
 inside = [pytest.mark.petsc, pytest.mark.skipif(find_spec("petsc4py") is None, reason="needs petsc4py")]
 
@@ -146,11 +146,12 @@ def test_takes_the_iterations_that_our_own_solver_takes(options, shell):
 
 
 @marked
-def test_a_grid_with_obstacles(rng):
+@pytest.mark.parametrize("options", [AlgebraicMultigrid(), Multigrid()])
+def test_a_grid_with_obstacles(options, rng):
     active = rng.random((30, 30)) < 0.8
     system = LinearSystem(pressure_operator(active), rng.standard_normal(900), project=True)
     matrix = shell_matrix(system.A)
-    x, iterations = solve(krylov(matrix, AlgebraicMultigrid())[0], matrix, system.b)
+    x, iterations = solve(krylov(matrix, options)[0], matrix, system.b)
     assert iterations < 30
     assert system.residual(x) <= 1.01e-8 * system.scale()
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 import resolvent as rs
-from resolvent import OptionError, Status
+from resolvent import BackendError, OptionError, Status
 from resolvent.problems import LinearSystem
 from resolvent.problems.library.poisson import poisson
 from resolvent.solvers import ConjugateGradient, FlexibleConjugateGradient
@@ -119,3 +119,11 @@ def test_a_matrix_that_is_not_positive_definite():
 def test_wrong_options_are_named(keep):
     with pytest.raises(OptionError, match=f"^keep is {keep}, expected a whole number >= 1$"):
         FlexibleConjugateGradient(keep=keep)
+
+
+def test_arrays_of_other_libraries_are_refused_by_name():
+    import array_api_strict as xp
+
+    system = LinearSystem(xp.asarray(np.eye(2)), xp.asarray(np.ones(2)), spd=True)
+    with pytest.raises(BackendError, match="FlexibleConjugateGradient works on NumPy arrays, got a Array"):
+        rs.solve(system, FlexibleConjugateGradient())

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import gmres, spilu
 
 import resolvent as rs
-from resolvent import OptionError, Status
+from resolvent import BackendError, OptionError, Status
 from resolvent.problems import LinearSystem
 from resolvent.problems.library.poisson import poisson
 from resolvent.solvers import GMRES, MinimumResidual
@@ -191,3 +191,11 @@ def test_bad_preconditioners(M, status):
 def test_wrong_options_are_named(restart):
     with pytest.raises(OptionError, match=f"^restart is {restart}, expected a whole number >= 1$"):
         GMRES(restart=restart)
+
+
+def test_arrays_of_other_libraries_are_refused_by_name():
+    import array_api_strict as xp
+
+    system = LinearSystem(xp.asarray(np.eye(2)), xp.asarray(np.ones(2)), spd=True)
+    with pytest.raises(BackendError, match="GMRES works on NumPy arrays, got a Array"):
+        rs.solve(system, GMRES())

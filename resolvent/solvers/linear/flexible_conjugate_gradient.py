@@ -29,7 +29,13 @@ import numpy as np
 from resolvent.kernels import twin
 from resolvent.problems.linear import LinearSystem
 from resolvent.solvers.base import State, cache, is_whole, require
-from resolvent.solvers.linear.krylov import Krylov, KrylovState, explain_matrix, explain_preconditioner
+from resolvent.solvers.linear.krylov import (
+    Krylov,
+    KrylovState,
+    explain_matrix,
+    explain_preconditioner,
+    require_numpy,
+)
 from resolvent.typing import Array
 
 __all__ = ["FlexibleConjugateGradient", "FlexibleConjugateGradientState"]
@@ -103,6 +109,7 @@ class FlexibleConjugateGradient(Krylov[FlexibleConjugateGradientState]):
         require(is_whole(self.keep, least=1), "keep", self.keep, "a whole number >= 1")
 
     def first(self, problem: LinearSystem, x: Array, r: Array) -> FlexibleConjugateGradientState:
+        require_numpy(r, "FlexibleConjugateGradient")
         shape = (self.keep, len(r))
         return FlexibleConjugateGradientState(x=x, r=r, P=np.zeros(shape, r.dtype), Q=np.zeros(shape, r.dtype))
 

@@ -36,7 +36,7 @@ from scipy.linalg import solve_triangular
 
 from resolvent.problems.linear import LinearSystem
 from resolvent.solvers.base import State, is_whole, require
-from resolvent.solvers.linear.krylov import Krylov, KrylovState
+from resolvent.solvers.linear.krylov import Krylov, KrylovState, require_numpy
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array
 
@@ -124,6 +124,7 @@ class GMRES(Krylov[GMRESState]):
         require(is_whole(self.restart, least=1), "restart", self.restart, "a whole number >= 1")
 
     def first(self, problem: LinearSystem, x: Array, r: Array) -> GMRESState:
+        require_numpy(r, "GMRES")
         empty = np.empty((0, len(r)), r.dtype)
         return GMRESState(x=x, r=r, base=x.copy(), V=empty, Z=empty.copy())
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from resolvent.errors import BackendError
 from resolvent.problems.linear import LinearSystem
 from resolvent.solvers.base import Solver, State, cache, is_whole, require
 from resolvent.solvers.linear.preconditioning import applies, set_up
@@ -18,7 +19,7 @@ from resolvent.solvers.linear.vectors import vector_work
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array
 
-__all__ = ["Krylov", "KrylovState", "explain_matrix", "explain_preconditioner"]
+__all__ = ["Krylov", "KrylovState", "explain_matrix", "explain_preconditioner", "require_numpy"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -111,6 +112,12 @@ class Krylov(Solver[LinearSystem, K]):
             state.kept, state.precondition = set_up(self.preconditioner, problem, state.kept)
             state.work = vector_work(problem, state.x)
             state.system = problem
+
+
+def require_numpy(x: Any, solver: str) -> None:
+    """Raise BackendError where the vectors of a system are not NumPy arrays."""
+    if not isinstance(x, np.ndarray):
+        raise BackendError(f"{solver} works on NumPy arrays, got a {type(x).__name__}; ConjugateGradient takes others")
 
 
 def explain_preconditioner(s: State, rz: float) -> None:
