@@ -21,7 +21,7 @@ b = np.where(fluid & (x == 0), 2.0, 0.0).ravel()  # the left wall at pressure 1,
 system = LinearSystem(A, b)
 
 # %%
-# Four ways of preconditioning. ``A`` itself is a ``LinearOperator`` too. Algebraic multigrid makes a matrix of it, while
+# Four ways of preconditioning. ``A`` itself is a ``LinearOperator`` too. Algebraic multigrid makes a matrix of it,
 # geometric multigrid works on the grid.
 
 preconditioners = {
