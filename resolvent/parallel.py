@@ -7,11 +7,19 @@ block when used with `with`. Threads of BLAS are the user's own business.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
 
 from resolvent.errors import OptionError
 
-__all__ = ["num_threads", "threads"]
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["in_parts", "num_threads", "threads"]
+
+T = TypeVar("T")
 
 
 def _checked(value: object, name: str) -> int:
@@ -63,3 +71,22 @@ class threads:
     ) -> None:
         global _threads
         _threads = self.before
+
+
+def in_parts(part: Callable[[int, int], T], extent: int) -> list[T]:
+    """Call ``part(lo, hi)`` for all of ``range(extent)``, one piece for each thread, and return what they return.
+
+    The parts have to release the GIL, and to write into places of their own.
+    """
+    count = min(_threads, extent)
+    if count <= 1:
+        return [part(0, extent)]
+    cuts = [extent * i // count for i in range(count + 1)]
+    return list(_pool(count).map(part, cuts[:-1], cuts[1:]))
+
+
+@cache
+def _pool(count: int) -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(count, thread_name_prefix="resolvent")

@@ -8,6 +8,7 @@ import pytest
 
 import resolvent as rs
 from resolvent import OptionError
+from resolvent.parallel import in_parts
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +59,16 @@ def run(value):
         environment["RESOLVENT_NUM_THREADS"] = value
     program = "import resolvent; print(resolvent.num_threads())"
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=60)
+
+
+@pytest.mark.parametrize(("count", "extent", "parts"), [(1, 7, 1), (3, 7, 3), (4, 2, 2), (2, 0, 1)])
+def test_parts_cover_the_whole_once(count, extent, parts):
+    with rs.threads(count):
+        pieces = in_parts(lambda lo, hi: (lo, hi), extent)
+    assert len(pieces) == parts
+    assert [i for lo, hi in pieces for i in range(lo, hi)] == list(range(extent))
+
+
+def test_an_error_in_a_part_arrives():
+    with rs.threads(2), pytest.raises(ZeroDivisionError):
+        in_parts(lambda lo, hi: 1 // 0, 4)

@@ -17,7 +17,6 @@ that is tied more strongly elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from resolvent.errors import ProblemError
 from resolvent.kernels import twin
-from resolvent.parallel import num_threads
+from resolvent.parallel import in_parts
 from resolvent.problems.linear import LinearSystem
 from resolvent.solvers.base import is_number, is_whole, require
 from resolvent.solvers.linear.coarsening import Grid, read_grid
@@ -391,12 +390,7 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
 
 def run(part: Callable[[int, int], Any], extent: int, cells: int) -> list[Any]:
     """Call ``part(lo, hi)`` for all of range(extent): in one piece, or one for each thread where that pays."""
-    threads = min(num_threads(), extent)
-    if threads == 1 or cells < PARALLEL:
-        return [part(0, extent)]
-    cuts = [extent * i // threads for i in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(part, cuts[:-1], cuts[1:]))
+    return [part(0, extent)] if cells < PARALLEL else in_parts(part, extent)
 
 
 def packed_shape(extents: tuple[int, int, int]) -> tuple[int, int, int, int]:

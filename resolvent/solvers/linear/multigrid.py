@@ -192,7 +192,7 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
             rz = hierarchy.cycle(state.r, z)
         if not rz > 0:
             return _explain(state, "r^T M r", rz)
-        twin("multigrid", "combine", "cpu")(state.p, rz / state.rz if state.rz else 0.0, z)
+        _combine(hierarchy, state.p, rz / state.rz if state.rz else 0.0, z)
         problem.counts["apply"] += 1
         curvature = hierarchy.product(state.p, state.y)
         if not curvature > 0:
@@ -217,6 +217,17 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
             state.y = np.zeros_like(state.p)
         found: Hierarchy = state.hierarchy
         return found
+
+
+def _combine(hierarchy: Hierarchy, p: Array, beta: float, z: Array) -> None:
+    """p <- z + beta p"""
+    combine = twin("multigrid", "combine", "cpu")
+
+    def part(lo: int, hi: int) -> None:
+        for colour in range(2):
+            combine(p[colour, lo:hi], beta, z[colour, lo:hi])
+
+    run(part, p.shape[1], hierarchy.levels[0].grid.cells)
 
 
 def _advance(hierarchy: Hierarchy, s: MultigridState, alpha: float) -> None:
