@@ -33,7 +33,7 @@ from resolvent.problems.linear import LinearSystem
 from resolvent.solvers.base import is_whole, require
 from resolvent.typing import Array
 
-__all__ = ["CHANNELS", "PublishedDirections", "PublishedNetwork", "load_network", "save_network"]
+__all__ = ["CHANNELS", "PublishedDirections", "PublishedNetwork", "check_weights", "load_network", "save_network"]
 
 CHANNELS = 16
 SHIPPED = Path(__file__).parent / "weights"
@@ -74,7 +74,7 @@ class PublishedNetwork:
         require(even, "layers", self.layers, "three even numbers >= 2")
         require(is_whole(self.training_size, least=1), "training_size", self.training_size, "a whole number >= 1")
         require(isinstance(self.unit_rms, bool), "unit_rms", self.unit_rms, "True or False")
-        _check_weights(self.weights, self.shapes(self.dimensions, self.layers))
+        check_weights(self.weights, self.shapes(self.dimensions, self.layers))
 
     @staticmethod
     def shapes(dimensions: int, layers: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
@@ -194,7 +194,7 @@ def _taps(weight: Array) -> Array:
     return np.ascontiguousarray(weight.reshape(out, into, -1, 3).transpose(2, 3, 1, 0))
 
 
-def _check_weights(weights: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_weights(weights: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
     for name, shape in shapes.items():
         if name not in weights or np.shape(weights[name]) != shape:
             found = f"has shape {np.shape(weights[name])}" if name in weights else "is missing"
@@ -244,7 +244,7 @@ def load_network(name: str | os.PathLike[str]) -> Any:
     try:
         facts = json.loads(path.with_suffix(".json").read_text())
         weights = load_file(path.with_suffix(".safetensors"))
-        kind, options = KINDS[facts["kind"]], facts["options"]
+        kind, options = _kind(facts["kind"]), facts["options"]
         if facts["format"] != FORMAT:
             raise OptionError(f"{path} has the format {facts['format']}, expected {FORMAT}")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -254,4 +254,8 @@ def load_network(name: str | os.PathLike[str]) -> Any:
     return kind(weights=weights, **options)
 
 
-KINDS = {network.kind: network for network in (PublishedNetwork,)}
+def _kind(name: str) -> Any:
+    """Return the class of networks that a file names."""
+    from resolvent.solvers.linear.geometry_network import GeometryNetwork
+
+    return {kind.kind: kind for kind in (PublishedNetwork, GeometryNetwork)}[name]
