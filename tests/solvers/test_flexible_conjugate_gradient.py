@@ -46,7 +46,7 @@ def test_ends_after_n_iterations_with_all_directions(rng):
 
 
 def test_directions_are_orthogonal_to_those_of_the_rule(rng):
-    """m_i = max(1, i mod (m + 1)): Notay, (2.2)."""
+    """m_i = max(1, i mod (m + 1)), the rule of Notay."""
     system = poisson(10)
     solver = FlexibleConjugateGradient(preconditioner=swinging(system, rng), keep=3)
     assert [solver.retained(i) for i in range(10)] == [0, 1, 2, 3, 1, 1, 2, 3, 1, 1]

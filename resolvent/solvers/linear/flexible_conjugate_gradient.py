@@ -16,7 +16,7 @@ as in `conjugate_gradient`; M need not be symmetric, but r^T M r > 0 is asked fo
 Memory: 2 m + 4 vectors: x, r, A p, z, and m directions with their products. Work per iteration: one product with A, one
 application of M, and about 2 m_i + 4 passes.
 
-Reference: Y. Notay, Flexible conjugate gradients, SIAM J. Sci. Comput. 22 (2000) 1444-1460, section 2 and (2.2).
+Reference: Y. Notay, Flexible conjugate gradients, SIAM J. Sci. Comput. 22 (2000) 1444-1460.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class FlexibleConjugateGradient(Krylov[FlexibleConjugateGradientState]):
         one product with A and one application of M per iteration; 2 `keep` + 4 vectors
     proven:
         the convergence of `ConjugateGradient` for a constant M; for a varying one that of the steepest descent with
-        its directions (Notay 2000, theorem 2.2)
+        its directions (Notay 2000)
 
     Parameters
     ----------

@@ -26,10 +26,10 @@ How this differs from the textbook:
    singular system, and the run ends STALLED instead of letting x grow along the null space.
 
 Memory: eight vectors beside the system and the preconditioner. Work per iteration: one product with A, one application
-of M, three inner products, eight vector updates.
+of M, and for NumPy arrays four passes over the vectors: two inner products, the Lanczos vector, everything else.
 
 Reference: C. C. Paige and M. A. Saunders, Solution of sparse indefinite systems of linear equations, SIAM J. Numer.
-Anal. 12 (1975) 617-629; the preconditioned form is algorithm 4.1 of H. C. Elman, D. J. Silvester and A. J. Wathen,
+Anal. 12 (1975) 617-629; the preconditioned form is that of H. C. Elman, D. J. Silvester and A. J. Wathen,
 Finite elements and fast iterative solvers, second edition (Oxford, 2014).
 """
 
@@ -148,7 +148,7 @@ class MinimumResidual(Krylov[MinimumResidualState]):
 def _start(problem: LinearSystem, s: MinimumResidualState) -> bool:
     """Begin the Lanczos process with v = r."""
     z = s.precondition(s.v)
-    square = problem.dot(s.v, z)
+    square = s.work.dot(s.v, z)
     if not square > 0:
         _explain_preconditioner(s, square)
         return False
@@ -158,14 +158,15 @@ def _start(problem: LinearSystem, s: MinimumResidualState) -> bool:
 
 
 def _advance(problem: LinearSystem, s: MinimumResidualState) -> None:
+    work = s.work
     Az = problem.apply(s.z)
-    delta = problem.dot(s.z, Az)
-    v = Az - (delta / s.gamma) * s.v - (s.gamma / s.gamma_before) * s.v_before
+    delta = work.dot(s.z, Az)
+    v = work.three_terms(Az, s.v, s.v_before, delta / s.gamma, s.gamma / s.gamma_before)
     v = problem.remove_null_space(v)
     if s.s_before == 0 and s.s != 0 and _is_asymmetric(problem, s, Az, v):
         return
     Mv = s.precondition(v)
-    square = problem.dot(v, Mv)
+    square = work.dot(v, Mv)
     if not square >= 0:
         _explain_preconditioner(s, square)
         return
@@ -179,27 +180,20 @@ def _advance(problem: LinearSystem, s: MinimumResidualState) -> None:
     if hypot(a_0, s.c * gamma) <= ROUNDING * float(np.finfo(problem.dtype).eps) * s.size:
         s.give_up(Status.STALLED, "A r = 0: A is singular and no x makes the residual smaller; b is not in its range")
         return
-    c, sine = a_0 / a_1, gamma / a_1
-    w = (s.z - a_3 * s.w_before - a_2 * s.w) / a_1
-    x = s.x + (c * s.eta) * w
+    c, sine, inverse = a_0 / a_1, gamma / a_1, 1 / gamma if gamma > 0 else 0.0
     eta = -sine * s.eta
-    r = sine**2 * s.r
-    z = 0 * v
-    if gamma > 0:
-        r, z = r + (c * eta / gamma) * v, Mv / gamma
-
-    residual = problem.norm(r)
-    exact = residual <= s.tolerance or gamma == 0
-    if exact:  # it could end the run: by the definition, not the recurrence
-        r = problem.b - problem.apply(x)
-        residual = problem.norm(r)
-    s.x, s.r, s.residual, s.exact = x, r, residual, exact
-    s.v_before, s.v, s.z, s.w_before, s.w = s.v, v, z, s.w, w
+    numbers = (a_1, a_2, a_3, c * s.eta, sine**2, c * eta * inverse, inverse)
+    s.x, s.r, w, s.z, s.residual = work.minimum_residual(s.x, s.r, s.w, s.w_before, s.z, v, Mv, numbers)
+    s.w_before, s.w, s.v_before, s.v = s.w, w, s.v, v
     s.gamma_before, s.gamma, s.eta = s.gamma, gamma, eta
     s.c_before, s.s_before, s.c, s.s = s.c, s.s, c, sine
+    s.exact = False
     s.iterations += 1
-    if exact and not s.met:
-        _start_again(s)
+    if s.met or gamma == 0:  # it could end the run: by the definition, not the recurrence
+        r = problem.b - problem.apply(s.x)
+        s.r, s.residual, s.exact = r, problem.norm(r), True
+        if not s.met:
+            _start_again(s)
 
 
 def _is_asymmetric(problem: LinearSystem, s: MinimumResidualState, Az: Array, v: Array) -> bool:

@@ -1,4 +1,4 @@
-"""The vector work of conjugate gradients: compiled passes for NumPy arrays, array formulas for all others.
+"""The vector work of Krylov methods: compiled passes for NumPy arrays, array formulas for all others.
 
 What may be changed in place is changed in place, and returned in either case, so that a method is written once::
 
@@ -9,7 +9,7 @@ What may be changed in place is changed in place, and returned in either case, s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -20,9 +20,11 @@ from resolvent.typing import Array
 
 __all__ = ["VectorWork", "vector_work"]
 
+Numbers: TypeAlias = tuple[float, float, float, float, float, float, float]
+
 
 class VectorWork(Protocol):
-    """The three operations, with sums in float64."""
+    """The operations, with sums in float64."""
 
     dot: Callable[[Array, Array], float]
 
@@ -31,6 +33,18 @@ class VectorWork(Protocol):
 
     def direction(self, z: Array, p: Array, beta: float) -> Array:
         """Return z + beta p."""
+
+    def three_terms(self, y: Array, u: Array, v: Array, a: float, b: float) -> Array:
+        """Return y - a u - b v, a new array."""
+
+    def minimum_residual(
+        self, x: Array, r: Array, w: Array, w_before: Array, z: Array, v: Array, y: Array, numbers: Numbers
+    ) -> tuple[Array, Array, Array, Array, float]:
+        """Return x, r, the new direction, the new z, and the norm of r.
+
+        With ``a_1, a_2, a_3, tau, keep, part, scale = numbers`` the direction is (z - a_2 w - a_3 w_before) / a_1, and
+        it takes the place of w_before; x + tau direction, r = keep r + part v, z = scale y.
+        """
 
 
 def vector_work(problem: LinearSystem, x: Array) -> VectorWork:
@@ -53,6 +67,17 @@ class Formulas:
     def direction(self, z: Array, p: Array, beta: float) -> Array:
         return z + beta * p
 
+    def three_terms(self, y: Array, u: Array, v: Array, a: float, b: float) -> Array:
+        return y - a * u - b * v
+
+    def minimum_residual(
+        self, x: Array, r: Array, w: Array, w_before: Array, z: Array, v: Array, y: Array, numbers: Numbers
+    ) -> tuple[Array, Array, Array, Array, float]:
+        a_1, a_2, a_3, tau, keep, part, scale = numbers
+        direction = (z - a_2 * w - a_3 * w_before) / a_1
+        r = keep * r + part * v
+        return x + tau * direction, r, direction, scale * y, self.problem.norm(r)
+
 
 class Compiled:
     """For NumPy arrays: x, r and p are changed in place, each operation is one pass."""
@@ -60,7 +85,10 @@ class Compiled:
     def __init__(self, problem: LinearSystem) -> None:
         self._remove = problem.remove_null_space
         self.dot: Callable[[Array, Array], float] = twin("vectors", "dot", "cpu")
-        self._advance, self._direction = twin("vectors", "advance", "cpu"), twin("vectors", "direction", "cpu")
+        names = ("advance", "direction", "three_terms", "minimum_residual")
+        self._advance, self._direction, self._three_terms, self._minimum_residual = (
+            twin("vectors", name, "cpu") for name in names
+        )
 
     def advance(self, x: Array, r: Array, p: Array, q: Array, alpha: float) -> tuple[Array, Array, float]:
         square = self._advance(x, r, p, q, alpha)
@@ -72,3 +100,14 @@ class Compiled:
     def direction(self, z: Array, p: Array, beta: float) -> Array:
         self._direction(z, p, beta)
         return p
+
+    def three_terms(self, y: Array, u: Array, v: Array, a: float, b: float) -> Array:
+        out = np.empty_like(u)
+        self._three_terms(y, u, v, a, b, out)
+        return out
+
+    def minimum_residual(
+        self, x: Array, r: Array, w: Array, w_before: Array, z: Array, v: Array, y: Array, numbers: Numbers
+    ) -> tuple[Array, Array, Array, Array, float]:
+        square = self._minimum_residual(x, r, w, w_before, z, v, y, numbers)
+        return x, r, w_before, z, square**0.5
