@@ -612,7 +612,7 @@ GRIDS: tuple[tuple[Extents, tuple[int, int, int], tuple[int, int, int]], ...] = 
     ((4, 2, 1), (1, 1, 0), (0, 0, 0)),
     ((2, 2, 4), (1, 1, 1), (1, 1, 1)),
 )
-NO_CELLS = (0, 1, 1)
+NONE, NO_CELLS = (0, 0, 0), (0, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -656,7 +656,7 @@ def _vector(rng: np.random.Generator, extents: Extents) -> Array:
 def _levels(rng: np.random.Generator) -> list[_Level]:
     """Return levels of constant weights and of a weight per face, in turn; the last one has no cells."""
     made = []
-    for extents, pairs, wrap in (*GRIDS, (NO_CELLS, (0, 0, 0), (0, 0, 0))):
+    for extents, pairs, wrap in (*GRIDS, (NO_CELLS, NONE, NONE)):
         for constant in (False, True):
             q = _some(rng, (0.5, 0.25, 0.125, *([0.0] * (max(extents) > 6))), extents)
             rest = np.where(q > 0, _some(rng, (-1, 0, 0.5, 2), extents), NOTHING if constant else 0)
@@ -832,8 +832,7 @@ def _iterates(rng: np.random.Generator, dtype: Any) -> Examples:
 
 def _natural_levels(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
     """Yield faces of the type of a finest and of a coarser grid, active, c, outer, wrap, sink, pairs."""
-    none: tuple[Extents, tuple[int, int, int], tuple[int, int, int]] = ((0, 0, 0), (1, 1, 1), (0, 0, 0))
-    for extents, pairs, wrap in (*GRIDS[1:], none):
+    for extents, pairs, wrap in (*GRIDS[1:], (NO_CELLS, NONE, NONE), (NONE, NONE, NONE)):
         active = (rng.random(extents) < (0.7 if max(extents) > 6 else 2)).astype(np.uint8)
         sink = _some(rng, (0, 0.5, 1), extents)
         several = np.array(extents) > 1
@@ -842,7 +841,7 @@ def _natural_levels(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any,
                 _natural(rng, extents, a, wrap[a], active != 0).astype(kind) * kind(several[a]) for a in range(3)
             )
             c, outer = rng.random(3) * several, rng.random((3, 2)) * several[:, None]
-            if kind is not None or sink.size:
+            if kind is not None or active.size:
                 for leak in (None, sink):
                     yield faces, active, c, outer, np.array(wrap, bool), leak, np.array(pairs, bool)
 
