@@ -6,10 +6,12 @@ from resolvent.solvers.linear.conjugate_gradient import ConjugateGradient
 from resolvent.solvers.linear.deep_conjugate_direction import DeepConjugateDirection, WatchDog
 from resolvent.solvers.linear.factors import Factorisation, IncompleteLU, Jacobi
 from resolvent.solvers.linear.flexible_conjugate_gradient import FlexibleConjugateGradient
+from resolvent.solvers.linear.geometry_network import GeometryNetwork, LearnedMultigrid
 from resolvent.solvers.linear.gmres import GMRES
 from resolvent.solvers.linear.hierarchy import Chebyshev, Hierarchy, RedBlack
 from resolvent.solvers.linear.minimum_residual import MinimumResidual
 from resolvent.solvers.linear.multigrid import Multigrid
+from resolvent.solvers.linear.networks import PublishedNetwork, load_network, save_network
 from resolvent.solvers.linear.sketch_and_project import Sketch, SketchAndProject
 from resolvent.solvers.linear.transform import FastTransform
 from resolvent.solvers.nlp.accuracy import Accuracy
@@ -27,11 +29,14 @@ __all__ = [
     "Factorisation",
     "FastTransform",
     "FlexibleConjugateGradient",
+    "GeometryNetwork",
     "Hierarchy",
     "IncompleteLU",
     "Jacobi",
+    "LearnedMultigrid",
     "MinimumResidual",
     "Multigrid",
+    "PublishedNetwork",
     "RedBlack",
     "Sketch",
     "SketchAndProject",
@@ -39,4 +44,6 @@ __all__ = [
     "Solver",
     "State",
     "WatchDog",
+    "load_network",
+    "save_network",
 ]

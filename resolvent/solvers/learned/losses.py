@@ -73,7 +73,7 @@ class IteratedLoss:
         return ((_inner(E, R) / first).clamp_min(LEAST).log() / (2 * self.steps)).mean()
 
 
-LEAST = 1e-10
+LEAST = 1e-24
 """A smaller reduction of the squared error is rounding."""
 
 

@@ -1,7 +1,7 @@
 """How the shipped networks were trained: problem, solver and seed of each, so that they can be made again.
 
-``python -m resolvent.solvers.learned poisson2d`` trains one and writes its files; see ``--help``. On one thread of a CPU
-and with the same versions of NumPy and torch the bits are the same.
+``python -m resolvent.solvers.learned poisson2d`` trains one and writes its files; see ``--help``. On one thread of a
+CPU and with the same versions of NumPy and torch the bits are the same.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ the weights, at any size and aspect ratio. Two small networks, the same on all l
   transpose restricts.
 
 Both see logarithms of ratios, so that a factor common to all coefficients changes nothing. With their last layer zero
-the hierarchy is that of `Multigrid`. Levels whose faces weigh the same along each axis stay as they are, and
-cost what they cost. Elsewhere the networks take about 20 ns a cell and axis when the hierarchy is set up, and nothing
-in the iteration.
+the hierarchy is that of `Multigrid`. So it is for a grid whose faces weigh the same along each axis, or differ by less
+than a factor of 4: there a plain cycle has nothing to learn. Elsewhere the networks cost time when the hierarchy is set
+up, and nothing in the iteration.
 
 The idea of conditioning on the geometry, with a path for r that is linear, is that of K. W. Lan, E. Gueidon, A. Kaneda,
 J. Panetta and J. Teran, A neural-preconditioned Poisson solver for mixed Dirichlet and Neumann boundary conditions,
@@ -41,6 +41,7 @@ __all__ = ["GeometryNetwork", "LearnedHierarchy", "LearnedMultigrid"]
 
 FEATURES = 4
 PARTS = ("faces", "shares")
+LEAST_CONTRAST = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,14 @@ class GeometryNetwork:
 
 
 class LearnedHierarchy(Hierarchy):
-    """A multigrid hierarchy whose coarse faces and transfers a `GeometryNetwork` has corrected."""
+    """A multigrid hierarchy whose coarse faces and transfers a `GeometryNetwork` has corrected.
+
+    Attributes
+    ----------
+    network : GeometryNetwork
+    corrected : bool
+        Whether the coefficients of this system differ enough for the network to look at them.
+    """
 
     def __init__(self, system: LinearSystem, network: GeometryNetwork) -> None:
         self.network = network
@@ -125,7 +133,9 @@ class LearnedHierarchy(Hierarchy):
 
     def _next(self, level: Level, pairs: Array, before: Grid | None) -> Grid:
         coarse = super()._next(level, pairs, before)
-        if level.grid.faces is not None:
+        if level is self.levels[0]:
+            self.corrected = level.grid.faces is not None and _contrast(level.grid) >= LEAST_CONTRAST
+        if self.corrected:
             self._correct(level, coarse, pairs)
         return coarse
 
@@ -136,6 +146,18 @@ class LearnedHierarchy(Hierarchy):
                 _write_coarse(coarse, _multiplied(faces, axis, self.network.part("faces")), axis, pairs)
         for axis, s in _learned_shares(faces, pairs, self.network.part("shares")):
             _write_shares(level, axis, s, pairs)
+
+
+def _contrast(grid: Grid) -> float:
+    """Return by what factor the faces between cells differ; closed faces count where there are no solids."""
+    assert grid.faces is not None
+    least, most = np.inf, 0.0
+    for axis, w in enumerate(grid.faces):
+        inner = _cut(w, axis, slice(1, -1))
+        if inner.size:
+            most = max(most, float(inner.max()))
+            least = min(least, float(np.min(inner, where=inner > 0, initial=np.inf) if grid.solid else inner.min()))
+    return most / least if least > 0 else np.inf
 
 
 def closed_faces(grid: Grid) -> list[Array]:
