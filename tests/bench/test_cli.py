@@ -50,9 +50,10 @@ def test_a_module_beside_the_suite_is_found(tmp_path, capsys, monkeypatch):
 
 def test_list_of_problems(capsys):
     assert main(["problems", "list", "--class", "LinearSystem"]) == 0
-    head, row = capsys.readouterr().out.splitlines()
+    head, *rows = capsys.readouterr().out.splitlines()
     assert head.split() == ["name", "class", "constraints", "n", "m", "best", "source"]
-    assert row.split()[:5] == ["POISSON", "LinearSystem", "none", "1024", "0"]
+    assert all("LinearSystem" in row for row in rows)
+    assert ["POISSON", "LinearSystem", "none", "1024", "0"] in [row.split()[:5] for row in rows]
     assert main(["problems", "list", "--from", "cutest", "--constraints", "equality", "--max-n", "2"]) == 0
     assert "HS6 " in capsys.readouterr().out
     assert main(["problems", "list", "--from", "cutest", "--constraints", "equalty"]) == 2
@@ -64,7 +65,7 @@ def test_warm_up_runs_every_kernel(capsys, monkeypatch):
 
     def twin(family, name, place):
         assert place == "cpu"
-        return lambda *arguments: called.add((family, name, str(arguments[1].dtype)))
+        return lambda *arguments: called.add((family, name, str(getattr([*arguments, None][1], "dtype", ""))))
 
     monkeypatch.setattr(warmup, "twin", twin)
     assert main(["warmup"]) == 0

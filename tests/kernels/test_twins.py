@@ -30,8 +30,14 @@ def signature(kernel):
     return list(inspect.signature(getattr(kernel, "py_func", kernel)).parameters)
 
 
+def flat(values):
+    """Return the arrays and numbers in (nested) tuples of arguments, None left out."""
+    values = values if isinstance(values, tuple) else (values,)
+    return [x for v in values for x in (flat(v) if isinstance(v, tuple) else [v]) if x is not None]
+
+
 def size(arguments):
-    return max([1, *(np.size(a) for a in arguments)])
+    return max([1, *(np.size(a) for a in flat(arguments))])
 
 
 def close(mine, true, length):
@@ -52,9 +58,10 @@ def test_there_are_kernels():
 def test_examples_cover_the_corners(family, name, rng):
     make = reference(family).EXAMPLES[name]
     examples = make(rng, np.float32)
-    assert any(len(np.atleast_1d(a[0])) == 0 or 0 in np.shape(a[0]) for a in examples), "no empty example"
-    assert any(np.size(a[0]) == 1 for a in examples), "no example of one element"
-    kinds = {x.dtype for a in examples for x in a if getattr(getattr(x, "dtype", None), "kind", "") == "f"}
+    first = [flat(a)[0] for a in examples]
+    assert any(0 in np.shape(a) for a in first), "no empty example"
+    assert any(np.size(a) == 1 for a in first), "no example of one element"
+    kinds = {x.dtype for a in examples for x in flat(a) if getattr(getattr(x, "dtype", None), "kind", "") == "f"}
     assert kinds <= {np.dtype(np.float32), np.dtype(np.float64)}
     assert not kinds or np.dtype(np.float32) in kinds
 
@@ -84,8 +91,9 @@ def test_values_agree(family, name, dtype):
         mine, true = copy.deepcopy(arguments), copy.deepcopy(arguments)
         returned = getattr(getattr(resolvent.kernels, family), name)(*mine)
         expected = getattr(reference(family), name)(*true)
-        close(np.asarray(0 if returned is None else returned), np.asarray(0 if expected is None else expected), 1)
-        for a, b in zip(mine, true, strict=True):
+        for a, b in zip(flat(returned), flat(expected), strict=True):
+            close(np.asarray(a), np.asarray(b), size(arguments))
+        for a, b in zip(flat(mine), flat(true), strict=True):
             close(np.asarray(a), np.asarray(b), size(arguments))
 
 
