@@ -31,6 +31,7 @@ __all__ = [
     "fill_lists",
     "interpolate",
     "pack",
+    "pack_difference",
     "prepare",
     "product",
     "restrict",
@@ -85,6 +86,31 @@ def pack(v: Array, scale: float, packed: Array) -> None:
                 b[k] = scale * row[2 * k + 1]
             if n2 & 1:
                 a[n2 // 2] = scale * row[n2 - 1]
+
+
+@compiled
+def pack_difference(v: Array, w: Array, scale: float, packed: Array, lo: int, hi: int) -> float:
+    n1, n2 = v.shape[1], v.shape[2]
+    S, _, parities, _, _ = _layout(v.shape)
+    t = np.empty(n2, v.dtype)
+    total = 0.0
+    for i in range(lo, hi):
+        for j in range(n1):
+            rho, start = _row(j, S, parities)
+            first = (i + j) & 1
+            left, right, a, b = v[i, j], w[i, j], packed[first, i, rho], packed[1 - first, i, rho]
+            a, b = a[start : start + S - 2], b[start : start + S - 2]
+            s = 0.0
+            for k in range(n2):
+                t[k] = left[k] - right[k]
+                s += D(t[k]) * t[k]
+            total += s
+            for k in range(n2 // 2):
+                a[k] = scale * t[2 * k]
+                b[k] = scale * t[2 * k + 1]
+            if n2 & 1:
+                a[n2 // 2] = scale * t[n2 - 1]
+    return total
 
 
 @compiled

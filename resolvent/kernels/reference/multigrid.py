@@ -57,6 +57,7 @@ __all__ = [
     "fill_lists",
     "interpolate",
     "pack",
+    "pack_difference",
     "prepare",
     "product",
     "restrict",
@@ -77,6 +78,17 @@ NOTHING = np.float32(-1e30)
 def pack(v: Array, scale: float, packed: Array) -> None:
     """Write scale times v (n0, n1, n2) into packed. Work: 12 bytes (v float64)."""
     packed[_places(v.shape)] = scale * v
+
+
+def pack_difference(v: Array, w: Array, scale: float, packed: Array, lo: int, hi: int) -> float:
+    """Write scale times v - w into planes lo to hi - 1 of packed and return the square of norm2(v - w) there.
+
+    Work: 20 bytes (v, w float64).
+    """
+    whole = packed.copy()
+    whole[_places(v.shape)] = scale * (v - w)
+    packed[:, lo:hi] = whole[:, lo:hi]
+    return float(np.sum((v - w)[lo:hi].astype(np.float64) ** 2))
 
 
 def unpack(packed: Array, scale: float, v: Array) -> None:
@@ -725,6 +737,13 @@ def _some_weights(rng: np.random.Generator, extents: Extents, pairs: Array) -> T
 Examples: TypeAlias = list[tuple[Any, ...]]
 
 
+def _pack_difference(rng: np.random.Generator, dtype: Any) -> Examples:
+    return [
+        (rng.standard_normal(e).astype(dtype), rng.standard_normal(e).astype(dtype), 0.75, _packed(e), e[0] // 3, e[0])
+        for e, _, _ in GRIDS
+    ]
+
+
 def _pack(rng: np.random.Generator, dtype: Any) -> Examples:
     return [(rng.standard_normal(e).astype(dtype), 0.75, _packed(e)) for e, _, _ in GRIDS]
 
@@ -885,6 +904,7 @@ EXAMPLES: dict[str, Callable[[np.random.Generator, Any], Examples]] = {
     "fill_lists": lambda rng, dtype: [(active,) for active in _actives(rng)],
     "interpolate": _interpolate,
     "pack": _pack,
+    "pack_difference": _pack_difference,
     "prepare": _prepare,
     "product": _product,
     "restrict": _restrict,

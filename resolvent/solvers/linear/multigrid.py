@@ -247,12 +247,24 @@ def _advance(hierarchy: Hierarchy, s: MultigridState, alpha: float) -> None:
 
 def _compute(problem: LinearSystem, s: MultigridState, first: bool = False) -> None:
     """Compute the residual by its definition."""
-    left = problem.apply(s.x)
-    left = problem.remove_null_space(np.subtract(problem.b, left, out=left))
-    s.residual = s.computed = s.estimate = problem.norm(left)
-    if first:
+    extents, cells = s.hierarchy.levels[0].grid.extents, s.hierarchy.levels[0].grid.cells
+    if first and not s.x.any():
+        s.residual = problem.norm(problem.b)
         s.size = s.residual or 1.0
-    twin("multigrid", "pack", "cpu")(left.reshape(s.hierarchy.levels[0].grid.extents), 1 / s.size, s.r)
+        twin("multigrid", "pack", "cpu")(problem.b.reshape(extents), 1 / s.size, s.r)
+    else:
+        product = problem.apply(s.x)
+        if first:
+            s.size = problem.norm(problem.b - product) or 1.0
+        b, product = problem.b.reshape(extents), product.reshape(extents)
+        pack = twin("multigrid", "pack_difference", "cpu")
+
+        def part(lo: int, hi: int) -> float:
+            square: float = pack(b, product, 1 / s.size, s.r, lo, hi)
+            return square
+
+        s.residual = float(np.sqrt(sum(run(part, extents[0], cells))))
+    s.computed = s.estimate = s.residual
 
 
 def _explain(s: MultigridState, name: str, value: float) -> MultigridState:
