@@ -5,7 +5,8 @@
 
 Every figure is process CPU time in seconds with one thread. A run is a process of its own that compiles (or loads)
 first, on a small problem of the same kind; runs of all methods on a case are interleaved, the table has medians.
-"setup" is what depends on the matrix alone; a peer's matrix is assembled before the clock starts. All stop where
+"setup" is what depends on the matrix alone; a peer's matrix is assembled before the clock starts; "bytes" is by how
+much the largest resident memory grew, beside the matrix and x. All stop where
 norm2(b - A x) <= 1e-8 norm2(b), checked afterwards for every method. Peers run under the interpreter in the
 environment variable PEERS_PYTHON where it is set (PETSc's binding wants its own); one that does not import is a row
 that says so. `--write` keeps rows and tables under benchmarks/results.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -78,7 +80,6 @@ def system_of(case: str, extents: tuple[int, ...] | None = None) -> Any:
 
 def run_ours(method: str, case: str) -> dict[str, Any]:
     import resolvent as rs
-    from resolvent.problems import LinearSystem
     from resolvent.solvers import ConjugateGradient, FastTransform, Multigrid
 
     solver = {
@@ -93,19 +94,19 @@ def run_ours(method: str, case: str) -> dict[str, Any]:
     rs.solve(small, solver, stop=stop)
     out: dict[str, Any] = {"compile": process_time() - clock}
     system = system_of(case)
+    before = peak()
     clock = process_time()
     options = solver.preconditioner if isinstance(solver, ConjugateGradient) else solver
     kept = options.setup(system)
     out["setup"] = process_time() - clock
-    out["bytes"] = getattr(kept, "nbytes", 0)
     del kept
     clock = process_time()
     wall = time.perf_counter()
     result = rs.solve(system, solver, stop=stop)
     out["wall"] = time.perf_counter() - wall
     out["total"] = process_time() - clock
-    if isinstance(system, LinearSystem):
-        out["residual"] = system.residual(result.x) / system.scale()
+    out["bytes"] = (peak() - before) / len(system.b) - 8
+    out["residual"] = system.residual(result.x) / system.scale()
     estimate = result.history.get("residual_estimate", result.history["residual"]) / result.scale
     out["iterations"] = result.iterations
     out["at_1e-6"] = int(np.argmax(estimate <= 1e-6)) if (estimate <= 1e-6).any() else None
@@ -152,6 +153,7 @@ def run_general(method: str, case: str) -> dict[str, Any]:
     import scipy.sparse as sp
 
     A = sp.csr_matrix(A)
+    before = peak()
     clock = process_time()
     if method == "amgcl":
         import pyamgcl
@@ -173,7 +175,8 @@ def run_general(method: str, case: str) -> dict[str, Any]:
         iterations = len(history) - 1
     solve = process_time() - clock
     residual = float(np.linalg.norm(b - A @ x) / np.linalg.norm(b))
-    return {"setup": setup, "total": setup + solve, "iterations": iterations, "residual": residual}
+    out = {"setup": setup, "total": setup + solve, "iterations": iterations, "residual": residual}
+    return {**out, "bytes": (peak() - before) / len(b) - 8}
 
 
 def petsc(method: str, A: Any, b: Any, dims: int) -> dict[str, Any]:
@@ -201,6 +204,7 @@ def petsc(method: str, A: Any, b: Any, dims: int) -> dict[str, Any]:
     else:
         ksp.getPC().setType("gamg")
     ksp.setFromOptions()
+    before = peak()
     clock = process_time()
     ksp.setUp()
     setup = process_time() - clock
@@ -209,7 +213,13 @@ def petsc(method: str, A: Any, b: Any, dims: int) -> dict[str, Any]:
     ksp.solve(right, x)
     solve = process_time() - clock
     residual = float(np.linalg.norm(b - A @ x.getArray()) / np.linalg.norm(b))
-    return {"setup": setup, "total": setup + solve, "iterations": ksp.getIterationNumber(), "residual": residual}
+    out = {"setup": setup, "total": setup + solve, "iterations": ksp.getIterationNumber(), "residual": residual}
+    return {**out, "bytes": (peak() - before) / len(b) - 8}
+
+
+def peak() -> int:
+    """Return the largest resident memory so far in bytes."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def worker(method: str, case: str) -> None:
@@ -269,22 +279,24 @@ def unknowns(case: str) -> int:
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
-        "| case | method | setup | solve | total | total ratio | solve ratio | ns / cell | steps (1e-6) | residual |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| case | method | setup | solve | total | total ratio | solve ratio | ns / cell | bytes / cell | steps (1e-6) "
+        "| residual |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for case in dict.fromkeys(row["case"] for row in rows):
         mine = [row for row in rows if row["case"] == case]
         base = mine[0]
         for row in mine:
             if "failed" in row:
-                lines.append(f"| {case} | {row['method']} | {row['failed']} | | | | | | | |")
+                lines.append(f"| {case} | {row['method']} | {row['failed']} | | | | | | | | |")
                 continue
             n = unknowns(case)
             early = f" ({row['at_1e-6']})" if row.get("at_1e-6") else ""
             lines.append(
                 f"| {case} | {row['method']} | {row['setup']:.4f} | {row['solve']:.4f} | {row['total']:.4f} | "
                 f"{row['total'] / base['total']:.2f} | {row['solve'] / max(base['solve'], 1e-9):.2f} | "
-                f"{1e9 * row['total'] / n:.0f} | {row['iterations']}{early} | {row['residual']:.1e} |"
+                f"{1e9 * row['total'] / n:.0f} | {row.get('bytes') or 0:.0f} | "
+                f"{row['iterations']}{early} | {row['residual']:.1e} |"
             )
     return lines
 
