@@ -293,6 +293,7 @@ class DeepConjugateDirection(Solver[LinearSystem, DeepConjugateDirectionState]):
             if slope is not None:
                 return self._plane(problem, s, slope, row) if self.two_directions else slope
             s.fallbacks += 1
+            _tell(s)
         slope = _conjugate(problem, s, s.r, s.P[row], s.Q[row], row)
         if slope is None and not s.status:
             _explain(s, s.curvatures[row])
@@ -381,11 +382,19 @@ def _look(s: DeepConjugateDirectionState, window: int) -> None:
         s.probing = turn and not s.probing
         if s.rates[0] < s.rates[1]:
             s.dropped, s.probing = True, False
-            s.message = (
-                f"the watch-dog dropped the network after {s.iterations} iterations: it reduced the residual by "
-                f"{s.rates[0]:.3g} a second (natural logarithm), the fallback by {s.rates[1]:.3g}"
-            )
+            _tell(s)
         if turn:  # the next iteration is not measured
             s.marked = -1
             return
     s.marked, s.spent, s.since = s.iterations, 0.0, now
+
+
+def _tell(s: DeepConjugateDirectionState) -> None:
+    """Write into the message what has become of the model."""
+    told = [f"{s.fallbacks} useless directions were replaced"] if s.fallbacks else []
+    if s.dropped:
+        told.append(
+            f"the watch-dog dropped the network after {s.model_applications} applications: it reduced the residual by "
+            f"{s.rates[0]:.3g} a second (natural logarithm), the fallback by {s.rates[1]:.3g}"
+        )
+    s.message = "; ".join(told)
