@@ -291,11 +291,12 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
                 lines.append(f"| {case} | {row['method']} | {row['failed']} | | | | | | | | |")
                 continue
             n = unknowns(case)
+            grown = f"{row['bytes']:.0f}" if (row.get("bytes") or 0) > 0 else ""
             early = f" ({row['at_1e-6']})" if row.get("at_1e-6") else ""
             lines.append(
                 f"| {case} | {row['method']} | {row['setup']:.4f} | {row['solve']:.4f} | {row['total']:.4f} | "
                 f"{row['total'] / base['total']:.2f} | {row['solve'] / max(base['solve'], 1e-9):.2f} | "
-                f"{1e9 * row['total'] / n:.0f} | {row.get('bytes') or 0:.0f} | "
+                f"{1e9 * row['total'] / n:.0f} | {grown} | "
                 f"{row['iterations']}{early} | {row['residual']:.1e} |"
             )
     return lines

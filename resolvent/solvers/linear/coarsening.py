@@ -92,12 +92,18 @@ class Grid:
         return means
 
     def pairs(self) -> Array:
-        """Return along which axes cells are paired, (3,) bool; nowhere: the grid cannot be coarsened."""
+        """Return along which axes cells are paired, (3,) bool; nowhere: the grid is not to be coarsened.
+
+        Where an axis that cannot be paired is by far the strongest, pairing others makes it worse.
+        """
         extents = np.array(self.extents)
         able = (extents > 1) & ~(self.wrap & (extents % 4 != 0) & (extents != 2))
-        strength = np.where(able, self.strengths(), 0.0)
+        strengths = self.strengths()
+        strength = np.where(able, strengths, 0.0)
         most = strength.max()
-        found: Array = (strength >= 0.5 * most) & able if most > 0 else np.zeros(3, bool)
+        if most == 0 or strengths.max() > 2 * most:
+            return np.zeros(3, bool)
+        found: Array = (strength >= 0.5 * most) & able
         return found
 
     def coarser(self, pairs: Array, previous: Grid | None = None) -> Grid:
