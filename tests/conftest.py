@@ -13,6 +13,7 @@ EXPECTED_SKIPS = (
     "no CUDA device, or no CuPy",
     "nvcc is not installed",
     "needs petsc4py",
+    "training needs the extra learn",
 )
 unexpected = []
 
