@@ -88,12 +88,19 @@ class PublishedNetwork:
 
     @classmethod
     def random(cls, size: int = 64, dimensions: int = 3, rng: int = 0) -> Self:
-        """Return the network for N = `size`, 64 or 128, with weights as before training."""
+        """Return the network for N = `size`, 64 or 128, with weights as before training.
+
+        Uniform, with the variance of X. Glorot and Y. Bengio (AISTATS 2010), and no biases: as the published program has
+        them. With biases as large as the weights the first layers drown the residual, and training takes long to begin.
+        """
         require(size in SIZES, "size", size, "64 or 128")
         generator, weights = np.random.default_rng(rng), {}
         for name, shape in cls.shapes(dimensions, SIZES[size]).items():
-            fan = CHANNELS * (1 if name.startswith("project") else 3**dimensions)
-            weights[name] = generator.uniform(-1, 1, shape).astype(np.float32) / np.float32(sqrt(fan))
+            if name.endswith("bias"):
+                weights[name] = np.zeros(shape, np.float32)
+                continue
+            limit = sqrt(6 / ((shape[0] + shape[1]) * prod(shape[2:])))
+            weights[name] = generator.uniform(-limit, limit, shape).astype(np.float32)
         return cls(weights=weights, dimensions=dimensions, layers=SIZES[size], training_size=size)
 
     @property
