@@ -4,7 +4,7 @@ Deep conjugate directions: a network for directions, and what it is worth
 
 A. Kaneda and others, *A deep conjugate direction method for iteratively solving linear systems* (ICML 2023), take the
 search directions of conjugate gradients from a convolutional network. ``published2d`` is their network in two
-dimensions, trained for 70 CPU seconds on a box of 64 x 64 cells. It cuts the iterations to a fifth, and on a CPU it is far
+dimensions, trained for 61 CPU seconds on a box of 64 x 64 cells. It cuts the iterations to a sixth, and on a CPU it is far
 slower than multigrid, which needs nine.
 
 So the second picture is of a network that leaves the iteration alone: `LearnedMultigrid` lets it look at the coefficients
