@@ -24,11 +24,13 @@ from resolvent.solvers import (
     DeepConjugateDirection,
     FastTransform,
     FlexibleConjugateGradient,
+    LearnedMultigrid,
     MinimumResidual,
     Multigrid,
     Sketch,
     SketchAndProject,
     SketchedNewton,
+    load_network,
 )
 from resolvent.solvers.base import Solver
 from resolvent.solvers.stop import Stop
@@ -178,6 +180,7 @@ CASES = [
     Case(name="multigrid", solver=Multigrid(), problem=obstacle, most=12, changed=lambda: obstacle(0.1), float32=lambda: obstacle(dtype=F32)),  # noqa: E501
     Case(name="multigrid-faces", solver=Multigrid(full=True), problem=lambda: obstacle(contrast=1e3), most=14, changed=lambda: obstacle(0.1, 1e3), float32=lambda: obstacle(contrast=1e3, dtype=F32)),  # noqa: E501
     Case(name="cg-multigrid", solver=ConjugateGradient(preconditioner=Multigrid()), problem=obstacle, most=12, changed=lambda: obstacle(0.1), batch="batch", float32=lambda: obstacle(dtype=F32)),  # noqa: E501
+    Case(name="multigrid-learned", solver=LearnedMultigrid(network=load_network("poisson2d")), problem=lambda: obstacle(contrast=1e3), most=16, changed=lambda: obstacle(0.1, 1e3), float32=lambda: obstacle(contrast=1e3, dtype=F32)),  # noqa: E501
     Case(name="multigrid-chebyshev", solver=Multigrid(smoother=Chebyshev(), coarse_visits=2), problem=obstacle, most=12, changed=lambda: obstacle(0.1), float32=lambda: obstacle(dtype=F32)),  # noqa: E501
     Case(name="kaczmarz", solver=SketchAndProject(check_every=40), problem=near_identity, most=5000, changed=lambda: near_identity(2.0), random=True, float32=lambda: near_identity(dtype=F32)),  # noqa: E501
     Case(name="kaczmarz-csr", solver=SketchAndProject(check_every=40), problem=lambda: near_identity(sparse=True), most=5000, changed=lambda: near_identity(2.0, sparse=True), random=True, float32=lambda: near_identity(dtype=F32, sparse=True)),  # noqa: E501

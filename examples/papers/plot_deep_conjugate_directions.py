@@ -4,11 +4,12 @@ Deep conjugate directions: a network for directions, and what it is worth
 
 A. Kaneda and others, *A deep conjugate direction method for iteratively solving linear systems* (ICML 2023), take the
 search directions of conjugate gradients from a convolutional network. ``published2d`` is their network in two
-dimensions, trained for 61 CPU seconds on a box of 64 x 64 cells. It cuts the iterations to a sixth, and on a CPU it is far
-slower than multigrid, which needs nine.
+dimensions, trained for 61 CPU seconds on a box of 64 x 64 cells. It cuts the iterations to a sixth, and on a CPU it is
+far slower than multigrid, which needs eight.
 
-So the second picture is of a network that leaves the iteration alone: `LearnedMultigrid` lets it look at the coefficients
-once, and correct what multigrid forgets on its coarse grids. Here these are walls one cell thin, each with a gap.
+So the second picture is of a network that leaves the iteration alone: `LearnedMultigrid` lets it look at the
+coefficients once, and correct what multigrid forgets on its coarse grids. Here these are walls one cell thin, each with
+a gap.
 """
 
 import matplotlib.pyplot as plt

@@ -12,6 +12,7 @@ from resolvent.problems import LinearSystem
 from resolvent.problems.grids import diffusion
 from resolvent.problems.library.poisson import box, noise, obstacles
 from resolvent.solvers import ConjugateGradient, DeepConjugateDirection, Multigrid
+from resolvent.solvers.learned.datasets import walls
 from resolvent.solvers.linear.geometry_network import GeometryNetwork, LearnedMultigrid
 from resolvent.solvers.linear.networks import load_network, save_network
 
@@ -153,3 +154,21 @@ def test_a_saved_network_comes_back(tmp_path):
     assert again.parameters == 242
     system = lognormal((64, 200))
     assert (again.setup(system) @ system.b == network.setup(system) @ system.b).all()
+
+
+@pytest.mark.parametrize(("name", "grid", "most"), [("poisson2d", (160, 160), 0.75), ("poisson3d", (48, 48, 48), 0.95)])
+def test_the_shipped_networks_know_about_thin_walls(name, grid, most):
+    k = walls(grid, np.random.default_rng(1000))
+    system, stop = noise(diffusion(grid, conductivity=k, boundary="ghost")), rs.Stop(rtol=1e-8)
+    plain = rs.solve(system, Multigrid(), stop=stop)
+    learned = rs.solve(system, LearnedMultigrid(network=load_network(name)), stop=stop)
+    assert learned.success
+    assert learned.iterations <= most * plain.iterations
+
+
+def test_thin_walls_of_closed_faces_are_seen_and_plain_boxes_are_not():
+    open_faces = [np.ones((129, 128)), np.ones((128, 129))]
+    open_faces[0][64, :100] = 0
+    for openings, seen in ((tuple(open_faces), True), ((np.ones((129, 128)), np.ones((128, 129))), False)):
+        system = noise(diffusion((128, 128), openings=openings))
+        assert load_network("poisson2d").setup(system).corrected is seen

@@ -277,3 +277,19 @@ def test_a_network_without_a_definition_is_refused(torch):
 
     with pytest.raises(OptionError, match="network is a Other"):
         rs.solve(published(), SHORT, Other(), stop=NONE)
+
+
+def test_the_command_trains_writes_and_goes_on(torch, monkeypatch, tmp_path):
+    from resolvent.solvers.learned import __main__ as command
+    from resolvent.solvers.linear.networks import load_network
+
+    monkeypatch.setitem(command.RECIPES, "published2d", lambda: (published(), SHORT))
+    threads = torch.get_num_threads()
+    try:
+        arguments = ["published2d", "--out", str(tmp_path), "--checkpoint", str(tmp_path / "run")]
+        first = load_network(command.main(arguments))
+        again = load_network(command.main(arguments))  # the checkpoint is at the end of the run
+    finally:
+        torch.set_num_threads(threads)
+    assert (tmp_path / "run.npz").exists()
+    assert all((again.weights[name] == w).all() for name, w in first.weights.items())

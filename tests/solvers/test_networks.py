@@ -8,8 +8,11 @@ import pytest
 import scipy.ndimage as ndi
 import scipy.sparse as sp
 
+import resolvent as rs
 from resolvent import OptionError, ProblemError
 from resolvent.problems import LinearSystem
+from resolvent.problems.library.poisson import box
+from resolvent.solvers import ConjugateGradient, DeepConjugateDirection
 from resolvent.solvers.linear.networks import PublishedNetwork, load_network, save_network
 
 
@@ -173,3 +176,19 @@ def test_damaged_files_are_named(tmp_path, damage):
         facts.write_text(json.dumps({**json.loads(facts.read_text()), damage: "7"}))
     with pytest.raises(OptionError, match="mine"):
         load_network(path)
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("published2d", 32_657), ("poisson2d", 242), ("poisson3d", 242)])
+def test_the_shipped_networks_load(name, parameters):
+    assert load_network(name).parameters == parameters
+
+
+@pytest.mark.parametrize(("keep", "times"), [(2, 3.5), (10, 4.5)])
+def test_the_shipped_network_saves_the_iterations_that_the_manual_says(keep, times):
+    problem = box((64, 64))
+    plain = rs.solve(problem, ConjugateGradient(), stop=rs.Stop(rtol=1e-8))
+    solver = DeepConjugateDirection(network=load_network("published2d"), keep=keep, two_directions=False)
+    deep = rs.solve(problem, solver, stop=rs.Stop(rtol=1e-8))
+    assert deep.success
+    assert deep.history["fallbacks"][-1] == 0
+    assert plain.iterations >= times * deep.iterations

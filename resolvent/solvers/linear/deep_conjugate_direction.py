@@ -158,9 +158,9 @@ class DeepConjugateDirection(Solver[LinearSystem, DeepConjugateDirectionState]):
     keep : int
         Retained directions. The paper has 2; 10 pay where the network is away from what it was trained for.
     two_directions : bool
-        Search the plane of f(r) and r. It costs one more product with A, far less than a network, and takes the harm out
-        of a bad one: on a 64 x 64 box directions of pure noise need 239 iterations where conjugate gradients need 199.
-        False is the published method, and enough for a model that is symmetric positive definite.
+        Search the plane of f(r) and r. It costs one more product with A, far less than a network, and takes the harm
+        out of a bad one: on a 64 x 64 box directions of pure noise need 239 iterations where conjugate gradients need
+        199. False is the published method, and enough for a model that is symmetric positive definite.
     fallback : object, optional
         A symmetric positive definite preconditioner, as `network`, for discarded directions and for the watch-dog.
         Default none: the residual.

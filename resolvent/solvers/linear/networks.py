@@ -90,8 +90,9 @@ class PublishedNetwork:
     def random(cls, size: int = 64, dimensions: int = 3, rng: int = 0) -> Self:
         """Return the network for N = `size`, 64 or 128, with weights as before training.
 
-        Uniform, with the variance of X. Glorot and Y. Bengio (AISTATS 2010), and no biases: as the published program has
-        them. With biases as large as the weights the first layers drown the residual, and training takes long to begin.
+        Uniform, with the variance of X. Glorot and Y. Bengio (AISTATS 2010), and no biases: the defaults of Keras,
+        which the published program uses. With biases as large as the weights the first layers drown the residual, and
+        training takes long to begin.
         """
         require(size in SIZES, "size", size, "64 or 128")
         generator, weights = np.random.default_rng(rng), {}
