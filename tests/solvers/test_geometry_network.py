@@ -125,6 +125,13 @@ def test_solves_what_multigrid_solves(solver):
     assert np.linalg.norm(system.b - system.A @ result.x) <= 1e-8 * np.linalg.norm(system.b)
 
 
+def test_a_grid_that_is_solved_at_once_needs_no_correction():
+    system = lognormal((9, 8))
+    hierarchy = wild().setup(system)
+    assert hierarchy.corrected is False
+    assert system.A @ (hierarchy @ system.b) == pytest.approx(system.b, rel=1e-3, abs=1e-3)
+
+
 def test_a_matrix_without_a_grid_is_refused():
     system = LinearSystem(sp.eye_array(9).tocsr(), np.ones(9), spd=True, grid=(3, 3))
     with pytest.raises(ProblemError, match="expected a GridOperator"):

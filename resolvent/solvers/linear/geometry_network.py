@@ -128,7 +128,7 @@ class LearnedHierarchy(Hierarchy):
     """
 
     def __init__(self, system: LinearSystem, network: GeometryNetwork) -> None:
-        self.network = network
+        self.network, self.corrected = network, False
         super().__init__(system, RedBlack(), 1)
 
     def _next(self, level: Level, pairs: Array, before: Grid | None) -> Grid:
