@@ -330,7 +330,8 @@ class Run:
         residual, scale = self.problem.verify(*state.certificate())
         state.residual, state.scale = residual, scale
         if state.met:
-            return Status.CONVERGED, f"residual {residual:.3e} <= tolerance {state.tolerance:.3e}"
+            met = f"residual {residual:.3e} <= tolerance {state.tolerance:.3e}"
+            return Status.CONVERGED, f"{met}; {state.message}" if state.message else met
         self._doubts += 1
         if self._doubts == 1:
             return Status.RUNNING, ""

@@ -149,7 +149,7 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
 
             return AlgebraicMultigrid().setup(system, previous)
         if (
-            isinstance(previous, Hierarchy)
+            type(previous) is Hierarchy
             and previous.shape == (len(system.b),) * 2
             and previous.dtype == system.dtype
             and (previous.smoother, previous.coarse_visits) == (self.smoother, self.coarse_visits)
