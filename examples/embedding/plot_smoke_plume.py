@@ -2,8 +2,8 @@
 A smoke plume around a moving ball
 ==================================
 
-A flow solver owns the loop; each step asks for one pressure system. The ball moves, so that the matrix changes from step
-to step: the solve starts from the last pressure, and the hierarchy of the last step is updated in place.
+A flow solver owns the loop; each step asks for one pressure system. The ball moves, so that the matrix changes from
+step to step: the solve starts from the last pressure, and the hierarchy of the last step is updated in place.
 """
 
 from time import process_time
@@ -40,12 +40,13 @@ for step in range(120):
 
 hierarchy = result.state.hierarchy
 print(hierarchy)
-print(f"updated {hierarchy.updates} times; {np.median(iterations):.0f} iterations and {np.median(seconds):.4f} CPU s a step")
+print(f"updated {hierarchy.updates} times")
+print(f"a step takes {np.median(iterations):.0f} iterations and {np.median(seconds):.4f} CPU s")
 
 # %%
 # Three moments, and what the solves took. The divergence that is left is the residual of the last system.
 figure, axes = plt.subplots(1, 4, figsize=(12, 4.2), width_ratios=[1, 1, 1, 1.2], layout="constrained")
-for axis, (time, smoke) in zip(axes, frames):
+for axis, (time, smoke) in zip(axes[:3], frames, strict=True):
     axis.imshow(smoke.T, origin="lower", extent=(0, 1, 0, 1.5), cmap="magma_r", vmin=0, vmax=1)
     axis.set_title(f"t = {time:.2f}")
     axis.set_facecolor("0.6")
