@@ -54,7 +54,8 @@ def test_takes_as_many_iterations_as_scipy(rtol, preconditioned, rng):
         M = sp.diags_array(1 / diagonal) if preconditioned else None
         mine = rs.solve(system, ConjugateGradient(preconditioner=M), stop=rs.Stop(rtol=rtol)).iterations
         theirs = scipy_iterations(system.A, system.b, rtol, M)
-        assert abs(mine - theirs) <= 1 + theirs // 20  # rounding counts where there are more iterations than unknowns
+        rounding = theirs // 20 if theirs > len(system.b) else 0  # beyond n iterations it is rounding that counts
+        assert abs(mine - theirs) <= 1 + rounding
 
 
 def test_the_error_falls_at_the_proven_rate(rng):

@@ -230,13 +230,9 @@ def read_grid(A: GridOperator) -> Grid:
     faces = None
     if not A.constant:
         outer[:] = 1.0
-        weights = [np.zeros([n + (a == b) for b, n in enumerate(shape)], A.dtype) for a in range(3) if a not in axes]
-        given = {axis: A.faces[own] for own, axis in enumerate(axes)}
-        missing = iter(weights)
-        faces = tuple(
-            given[a].reshape([n + (a == b) for b, n in enumerate(shape)]) if a in given else next(missing)
-            for a in range(3)
-        )
+        given = dict(zip(axes, A.faces, strict=True))
+        across = [tuple(n + (a == b) for b, n in enumerate(shape)) for a in range(3)]
+        faces = tuple(given[a].reshape(e) if a in given else np.zeros(e, A.dtype) for a, e in enumerate(across))
     sink = None
     if isinstance(A.zero_order, np.ndarray) or A.zero_order > 0:
         sink = np.broadcast_to(np.asarray(A.zero_order, np.float32), A.grid).reshape(shape).copy()

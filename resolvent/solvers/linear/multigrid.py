@@ -175,8 +175,8 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
             kept, previous.hierarchy, previous.system = previous.hierarchy, None, None
         hierarchy = self.setup(problem, kept)
         shape = packed_shape(hierarchy.levels[0].grid.extents)
-        blank = (np.zeros(shape, np.float32) for _ in range(2))
-        state = MultigridState(x=x0, r=next(blank), p=next(blank), scale=problem.scale())
+        r, p = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        state = MultigridState(x=x0, r=r, p=p, scale=problem.scale())
         state.hierarchy, state.system = hierarchy, problem
         _compute(problem, state, first=True)
         return state
@@ -204,9 +204,9 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
         return state
 
     def finish(self, problem: LinearSystem, state: MultigridState) -> MultigridState:
-        """Leave out the null space of A, and compute the residual where it is not known."""
-        state.x = problem.remove_null_space(state.x)
+        """Compute the residual where it is not known."""
         if state.residual is None:
+            state.x = problem.remove_null_space(state.x)
             state.residual = problem.residual(state.x)
         return state
 
@@ -246,7 +246,9 @@ def _advance(hierarchy: Hierarchy, s: MultigridState, alpha: float) -> None:
 
 
 def _compute(problem: LinearSystem, s: MultigridState, first: bool = False) -> None:
-    """Compute the residual by its definition."""
+    """Compute the residual by its definition, of an x without its part along the null space of A."""
+    if not first:
+        s.x = problem.remove_null_space(s.x)
     extents, cells = s.hierarchy.levels[0].grid.extents, s.hierarchy.levels[0].grid.cells
     if first and not s.x.any():
         s.residual = problem.norm(problem.b)
