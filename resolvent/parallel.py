@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["in_parts", "num_threads", "threads"]
 
 T = TypeVar("T")
+
+SMALL = 100_000
+"""Work on fewer entries is not divided: handing it to a thread costs more."""
 
 
 def _checked(value: object, name: str) -> int:
@@ -73,12 +77,13 @@ class threads:
         _threads = self.before
 
 
-def in_parts(part: Callable[[int, int], T], extent: int) -> list[T]:
+def in_parts(part: Callable[[int, int], T], extent: int, size: float = inf) -> list[T]:
     """Call ``part(lo, hi)`` for all of ``range(extent)``, one piece for each thread, and return what they return.
 
-    The parts have to release the GIL, and to write into places of their own.
+    The parts have to release the GIL, and to write into places of their own. Where `size`, the number of entries they
+    work on together, is below `SMALL`, there is one part.
     """
-    count = min(_threads, extent)
+    count = min(_threads, extent) if size >= SMALL else 1
     if count <= 1:
         return [part(0, extent)]
     cuts = [extent * i // count for i in range(count + 1)]

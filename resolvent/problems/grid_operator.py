@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
 from resolvent import arrays, kernels
+from resolvent.parallel import in_parts
 from resolvent.problems.null_spaces import Components
 from resolvent.typing import Array
 
@@ -235,13 +236,25 @@ class GridOperator(LinearOperator):  # type: ignore[misc]
 
     def multiply(self, x: Array, out: Array) -> None:
         """Write A x into out, both (n,), contiguous, of the operator's dtype: a product without an allocation."""
-        self._kernel("apply")(x.reshape(self._extents), out.reshape(self._extents), *self._facts)
+        out = out.reshape(self._extents)
+        in_parts(lambda lo, hi: self.planes(x, out[lo:hi], lo, hi), self._extents[0], self.shape[0])
+
+    def planes(self, x: Array, out: Array, lo: int, hi: int) -> None:
+        """Write the part of A x in cells lo to hi - 1 of the first axis into out; one axis alone has no parts."""
+        out = out.reshape(hi - lo, *self._extents[1:])
+        self._kernel("apply")(x.reshape(self._extents), out, *self._facts, lo, hi)
 
     def residual_norm(self, x: Array, b: Array) -> float:
         """Return norm2(b - A x), both as in `multiply`. Cost: one pass over x and b, and no memory."""
-        norm = np.empty(1, self.dtype)
-        self._kernel("residual")(x.reshape(self._extents), b.reshape(self._extents), norm, *self._facts)
-        return float(norm[0])
+        x, b = x.reshape(self._extents), b.reshape(self._extents)
+        kernel, facts = self._kernel("residual"), self._facts
+
+        def part(lo: int, hi: int) -> float:
+            total = np.empty(1, self.dtype)
+            kernel(x, b, total, *facts, lo, hi)
+            return float(total[0])
+
+        return float(np.sqrt(sum(in_parts(part, self._extents[0], self.shape[0]))))
 
     def _kernel(self, work: str) -> Any:
         kind = "faces" if not self.constant else "constant" if self.active is None else "masked"

@@ -10,6 +10,7 @@ import pytest
 from resolvent.kernels import multigrid
 
 F = np.float32
+NOTHING = np.zeros((0, 0, 0, 0), F)
 
 GRIDS = {  # extents, paired axes, periodic axes
     "line": ((1, 1, 13), (0, 0, 1), (0, 0, 0)),
@@ -159,15 +160,32 @@ def test_the_product_is_that_of_the_matrix(rng, name, varied):
     s = level(rng, name, varied)
     dense, there = matrix(s)
     p, y = (rng.standard_normal(s.extents) * there.reshape(s.extents)).astype(F), packed(s.extents)
-    energy = multigrid.product(
-        packed(s.extents, p), s.extra, s.c, s.faces, s.extents, s.wrap, y, 0, s.extents[0]
-    )  # fmt: skip
+    rest = s.extra, s.c.astype(F), s.faces, s.extents, s.wrap
+    energy = multigrid.product(packed(s.extents, p), 0.0, NOTHING, *rest, y, 0, s.extents[0])
     true = dense @ p.ravel()
     assert np.allclose(natural(s.extents, y).ravel(), true, rtol=1e-5, atol=1e-6 * abs(true).max())
     assert energy == pytest.approx(p.ravel() @ true, rel=1e-5)
     inverse = natural(s.extents, s.q).ravel()
     assert np.allclose(inverse[there] * dense.diagonal()[there], 1, rtol=1e-5)
     assert not inverse[~there].any()
+
+
+@grids
+@kinds
+def test_the_product_combines_on_the_way(rng, name, varied):
+    s = level(rng, name, varied)
+    p, z = (packed(s.extents, rng.standard_normal(s.extents)) for _ in range(2))
+    rest = s.extra, s.c.astype(F), s.faces, s.extents, s.wrap
+    combined, apart, fused = p.copy(), packed(s.extents), packed(s.extents)
+    multigrid.combine(combined, 0.75, z)
+    n = s.extents[0]
+    energy = multigrid.product(combined, 0.0, NOTHING, *rest, apart, 0, n)
+    for plane in {0, n - 1}:
+        for colour in range(2):
+            multigrid.combine(p[colour, plane], 0.75, z[colour, plane])
+    assert multigrid.product(p, 0.75, z, *rest, fused, 0, n) == energy
+    assert np.array_equal(p, combined)
+    assert np.array_equal(fused, apart)
 
 
 @grids
@@ -224,12 +242,13 @@ def test_pieces_make_the_whole(rng, name, varied):
     s = level(rng, name, varied)
     b, p, e = (packed(extents, rng.standard_normal(extents)) for extents in (s.extents, s.extents, s.coarse))
     smoother = (b, s.q, s.c.astype(F), s.faces, s.extents, *s.how)
+    operator = s.extra, s.c.astype(F), s.faces, s.extents, s.wrap
     kernels = {
         "down": lambda out, lo, hi: multigrid.down_leg(*smoother, out, s.coarse, lo, hi),
         "restrict": lambda out, lo, hi: multigrid.restrict(b, s.extents, *s.how, out, s.coarse, lo, hi),
         "up": lambda out, lo, hi: multigrid.up_leg(*smoother, e, s.coarse, out, lo, hi),
         "interpolate": lambda out, lo, hi: multigrid.interpolate(e, s.coarse, *s.how, s.q, out, s.extents, lo, hi),
-        "product": lambda out, lo, hi: multigrid.product(p, s.extra, s.c, s.faces, s.extents, s.wrap, out, lo, hi),
+        "product": lambda out, lo, hi: multigrid.product(p, 0.0, NOTHING, *operator, out, lo, hi),
     }
     for kind, kernel in kernels.items():
         extents = s.coarse if kind in ("down", "restrict") else s.extents

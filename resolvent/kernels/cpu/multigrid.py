@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+in_order = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 Extents: TypeAlias = tuple[int, int, int]
 Triple: TypeAlias = tuple[Array, Array, Array]
 F = np.float32
@@ -98,7 +99,7 @@ def pack_difference(v: Array, w: Array, scale: float, packed: Array, lo: int, hi
         for j in range(n1):
             rho, start = _row(j, S, parities)
             first = (i + j) & 1
-            left, right, a, b = v[i, j], w[i, j], packed[first, i, rho], packed[1 - first, i, rho]
+            left, right, a, b = v[i, j], w[i - lo, j], packed[first, i, rho], packed[1 - first, i, rho]
             a, b = a[start : start + S - 2], b[start : start + S - 2]
             s = 0.0
             for k in range(n2):
@@ -145,6 +146,19 @@ def _wrap(plane: Array, wrap: Array, S: int) -> None:
             plane[0, L - S + k] = plane[0, S + k]
 
 
+@compiled
+def _clear(plane: Array, wrap: Array, S: int) -> None:
+    """Empty the margins that `_wrap` writes."""
+    parities, L = plane.shape
+    if wrap[2]:
+        for rho in range(parities):
+            for s in range(0, L, S):
+                plane[rho, s] = plane[rho, s + S - 1] = 0
+    if wrap[1] and parities == 2:
+        plane[1, :S] = 0
+        plane[0, L - S :] = 0
+
+
 # ---- innermost loops over a block: entries lo to hi - 1
 
 
@@ -155,9 +169,12 @@ def _scaled(u: Array, q: Array, b: Array, lo: int, hi: int) -> None:
 
 
 @compiled
-def _solved(u: Array, q: Array, b: Array, t: Array, lo: int, hi: int) -> None:
+def _solved(u: Array, q: Array, b: Array, t: Array, lo: int, hi: int) -> float:
+    s = F(0)
     for k in range(U(lo), U(hi)):
         u[k] = q[k] * (b[k] + t[k])
+        s += b[k] * u[k]
+    return D(s)
 
 
 @compiled
@@ -195,19 +212,22 @@ def _dot(x: Array, y: Array, lo: int, hi: int) -> float:
 
 @compiled
 def _constant_flat(
-    t: Array, om: Array, op: Array, oc: Array, c0: float, c2: float, right: bool, lo: int, hi: int
+    t: Array, q: Array, om: Array, op: Array, oc: Array, c0: float, c2: float, right: bool, lo: int, hi: int
 ) -> None:
     if right:
         for k in range(U(lo), U(hi)):
-            t[k] = c0 * (om[k] + op[k]) + c2 * (oc[k] + oc[k + ONE])
+            v = c0 * (om[k] + op[k]) + c2 * (oc[k] + oc[k + ONE])
+            t[k] = v if q[k] > 0 else F(0)
     else:
         for k in range(U(lo), U(hi)):
-            t[k] = c0 * (om[k] + op[k]) + c2 * (oc[k] + oc[k - ONE])
+            v = c0 * (om[k] + op[k]) + c2 * (oc[k] + oc[k - ONE])
+            t[k] = v if q[k] > 0 else F(0)
 
 
 @compiled
 def _constant(
     t: Array,
+    q: Array,
     om: Array,
     op: Array,
     rows: Array,
@@ -223,22 +243,28 @@ def _constant(
 ) -> None:
     if right:
         for k in range(U(lo), U(hi)):
-            t[k] = c0 * (om[k] + op[k]) + c1 * (rows[k - back] + rows[k + ahead]) + c2 * (oc[k] + oc[k + ONE])
+            v = c0 * (om[k] + op[k]) + c1 * (rows[k - back] + rows[k + ahead]) + c2 * (oc[k] + oc[k + ONE])
+            t[k] = v if q[k] > 0 else F(0)
     else:
         for k in range(U(lo), U(hi)):
-            t[k] = c0 * (om[k] + op[k]) + c1 * (rows[k - back] + rows[k + ahead]) + c2 * (oc[k] + oc[k - ONE])
+            v = c0 * (om[k] + op[k]) + c1 * (rows[k - back] + rows[k + ahead]) + c2 * (oc[k] + oc[k - ONE])
+            t[k] = v if q[k] > 0 else F(0)
 
 
 @compiled
 def _relax_flat(
     u: Array, q: Array, b: Array, om: Array, op: Array, oc: Array, c0: Any, c2: Any, right: bool, lo: int, hi: int
-) -> None:
+) -> float:
+    s = F(0)
     if right:
         for k in range(U(lo), U(hi)):
             u[k] = q[k] * (b[k] + (c0 * (om[k] + op[k]) + c2 * (oc[k] + oc[k + ONE])))
+            s += b[k] * u[k]
     else:
         for k in range(U(lo), U(hi)):
             u[k] = q[k] * (b[k] + (c0 * (om[k] + op[k]) + c2 * (oc[k] + oc[k - ONE])))
+            s += b[k] * u[k]
+    return D(s)
 
 
 @compiled
@@ -258,17 +284,21 @@ def _relax(
     right: bool,
     lo: int,
     hi: int,
-) -> None:
+) -> float:
+    s = F(0)
     if right:
         for k in range(U(lo), U(hi)):
             u[k] = q[k] * (
                 b[k] + (c0 * (om[k] + op[k]) + c1 * (rows[k - back] + rows[k + ahead]) + c2 * (oc[k] + oc[k + ONE]))
             )
+            s += b[k] * u[k]
     else:
         for k in range(U(lo), U(hi)):
             u[k] = q[k] * (
                 b[k] + (c0 * (om[k] + op[k]) + c1 * (rows[k - back] + rows[k + ahead]) + c2 * (oc[k] + oc[k - ONE]))
             )
+            s += b[k] * u[k]
+    return D(s)
 
 
 @compiled
@@ -295,27 +325,41 @@ def _across_rows(t: Array, rows: Array, back: Any, ahead: Any, own: Array, other
 
 @compiled
 def _weighted(
-    t: Array, ring: Array, colour: int, i: int, f: int, rho: int, S: int, faces: Triple, lo: int, hi: int
+    t: Array,
+    below: Array,
+    here: Array,
+    above: Array,
+    colour: int,
+    f: int,
+    rho: int,
+    S: int,
+    faces: Triple,
+    lo: int,
+    hi: int,
 ) -> None:
-    """t = sum of face weight times neighbour, for the cells of `colour`."""
+    """t = sum of face weight times neighbour, for the cells of `colour`, row parity rho, in plane f.
+
+    below, here, above (parities, L): the other colour in this plane and the two next to it.
+    """
     w0, w1, w2 = faces
-    a, other = i & 3, 1 - colour
+    other = 1 - colour
     right = ((f + rho + colour) & 1) == 1
-    _across_planes(t, ring[(i - 1) & 3, rho], ring[(i + 1) & 3, rho], w0[colour, f, rho], w0[other, f + 1, rho], lo, hi)
-    _across_cells(t, ring[a, rho], w2[colour, f, rho], w2[other, f, rho], right, lo, hi)
-    if ring.shape[1] == 2:
+    _across_planes(t, below[rho], above[rho], w0[colour, f, rho], w0[other, f + 1, rho], lo, hi)
+    _across_cells(t, here[rho], w2[colour, f, rho], w2[other, f, rho], right, lo, hi)
+    if here.shape[0] == 2:
         back, ahead = (U(0), U(S)) if rho else (U(S), U(0))
-        _across_rows(t, ring[a, 1 - rho], back, ahead, w1[colour, f, rho], w1[other, f, 1 - rho], lo, hi)
+        _across_rows(t, here[1 - rho], back, ahead, w1[colour, f, rho], w1[other, f, 1 - rho], lo, hi)
 
 
 @compiled
 def _half_sweep(
     u: Array,
-    ring: Array,
+    below: Array,
+    here: Array,
+    above: Array,
     q: Array,
     b: Array,
     colour: int,
-    i: int,
     f: int,
     rho: int,
     S: int,
@@ -324,31 +368,30 @@ def _half_sweep(
     t: Array,
     lo: int,
     hi: int,
-) -> None:
-    """u = q (b + neighbours): the cells of `colour`, row parity rho, plane i of the window, plane f of the grid."""
+) -> float:
+    """u = q (b + neighbours), as in `_weighted`. Returns b^T u."""
     if faces is None:
-        a, m, p = i & 3, (i - 1) & 3, (i + 1) & 3
         right = ((f + rho + colour) & 1) == 1
-        om, op, oc = ring[m, rho], ring[p, rho], ring[a, rho]
-        if ring.shape[1] == 1:
-            _relax_flat(u, q[colour, f, rho], b[colour, f, rho], om, op, oc, c[0], c[2], right, lo, hi)
-        else:
-            back, ahead = (U(0), U(S)) if rho else (U(S), U(0))
-            rows = ring[a, 1 - rho]
-            _relax(
-                u, q[colour, f, rho], b[colour, f, rho], om, op, rows, back, ahead, oc, c[0], c[1], c[2], right, lo, hi
-            )  # fmt: skip
-    else:
-        _weighted(t, ring, colour, i, f, rho, S, faces, lo, hi)
-        _solved(u, q[colour, f, rho], b[colour, f, rho], t, lo, hi)
+        om, op, oc = below[rho], above[rho], here[rho]
+        if here.shape[0] == 1:
+            return _relax_flat(u, q[colour, f, rho], b[colour, f, rho], om, op, oc, c[0], c[2], right, lo, hi)
+        back, ahead = (U(0), U(S)) if rho else (U(S), U(0))
+        rows = here[1 - rho]
+        return _relax(
+            u, q[colour, f, rho], b[colour, f, rho], om, op, rows, back, ahead, oc, c[0], c[1], c[2], right, lo, hi
+        )  # fmt: skip
+    _weighted(t, below, here, above, colour, f, rho, S, faces, lo, hi)
+    return _solved(u, q[colour, f, rho], b[colour, f, rho], t, lo, hi)
 
 
 @compiled
 def _neighbours(
     t: Array,
-    ring: Array,
+    q: Array,
+    below: Array,
+    here: Array,
+    above: Array,
     colour: int,
-    i: int,
     f: int,
     rho: int,
     S: int,
@@ -357,18 +400,18 @@ def _neighbours(
     lo: int,
     hi: int,
 ) -> None:
-    """t = sum of face weight times neighbour; cells without unknown get a value too."""
+    """t = sum of face weight times neighbour, as in `_weighted`, 0 where there is no unknown."""
     if faces is None:
-        a, m, p = i & 3, (i - 1) & 3, (i + 1) & 3
         right = ((f + rho + colour) & 1) == 1
-        om, op, oc = ring[m, rho], ring[p, rho], ring[a, rho]
-        if ring.shape[1] == 1:
-            _constant_flat(t, om, op, oc, c[0], c[2], right, lo, hi)
+        om, op, oc = below[rho], above[rho], here[rho]
+        if here.shape[0] == 1:
+            _constant_flat(t, q, om, op, oc, c[0], c[2], right, lo, hi)
         else:
             back, ahead = (U(0), U(S)) if rho else (U(S), U(0))
-            _constant(t, om, op, ring[a, 1 - rho], back, ahead, oc, c[0], c[1], c[2], right, lo, hi)
+            _constant(t, q, om, op, here[1 - rho], back, ahead, oc, c[0], c[1], c[2], right, lo, hi)
     else:
-        _weighted(t, ring, colour, i, f, rho, S, faces, lo, hi)
+        _weighted(t, below, here, above, colour, f, rho, S, faces, lo, hi)
+        _masked(t, q, lo, hi)
 
 
 # ---- transfer: a coarse plane in natural order has a margin of one on every side, (rows + 2) * T entries
@@ -433,29 +476,30 @@ def _restrict_cells(
     lo: int,
     hi: int,
 ) -> None:
-    """t (rows of stride T) += the restriction along the row of r, the cells of one colour (rows of stride S).
+    """t (rows of stride T) = the restriction along the row of r, the cells of one colour (rows of stride S).
 
     Each cell gives 1 - w to its own coarse cell and w to the next; w None: a quarter.
     """
     if not pairs:
+        t[:] = 0
         for s in range(lo - 1, hi, S):
             o = (s // S) * T + (2 if right else 1)
             for k in range(S - 2):
-                t[o + 2 * k] += r[s + 1 + k]
+                t[o + 2 * k] = r[s + 1 + k]
         return
     if w is None:
         if right:
             for k in range(U(lo), U(hi)):
-                t[k] += MOST * r[k] + QUARTER * r[k - ONE]
+                t[k] = MOST * r[k] + QUARTER * r[k - ONE]
         else:
             for k in range(U(lo), U(hi)):
-                t[k] += MOST * r[k] + QUARTER * r[k + ONE]
+                t[k] = MOST * r[k] + QUARTER * r[k + ONE]
     elif right:
         for k in range(U(lo), U(hi)):
-            t[k] += r[k] - w[k] * r[k] + w[k - ONE] * r[k - ONE]
+            t[k] = r[k] - w[k] * r[k] + w[k - ONE] * r[k - ONE]
     else:
         for k in range(U(lo), U(hi)):
-            t[k] += r[k] - w[k] * r[k] + w[k + ONE] * r[k + ONE]
+            t[k] = r[k] - w[k] * r[k] + w[k + ONE] * r[k + ONE]
     for s in range(lo - 1, hi, S):
         source = s + S - 2 if right else s + 1
         v = QUARTER if w is None else w[source]
@@ -628,18 +672,18 @@ def down_leg(
         if i >= first - 1:
             f = i % n0
             if wrap[0] or 0 <= i < n0:
+                below, here, above = red[(i - 1) & 3], red[i & 3], red[(i + 1) & 3]
                 for rho in range(parities):
-                    _half_sweep(black[i & 3, rho], red, q, b, 1, i, f, rho, S, c, faces, t, k0, k1)
+                    _half_sweep(black[i & 3, rho], below, here, above, q, b, 1, f, rho, S, c, faces, t, k0, k1)
                 _wrap(black[i & 3], wrap, S)
             else:
                 black[i & 3] = 0
         i -= 1
         if i >= first:  # red was solved from zero: its residual is what black has changed since
             f = i % n0
-            rows[:] = 0
+            below, here, above = black[(i - 1) & 3], black[i & 3], black[(i + 1) & 3]
             for rho in range(parities):
-                _neighbours(r, black, 0, i, f, rho, S, c, faces, k0, k1)
-                _masked(r, q[0, f, rho], k0, k1)
+                _neighbours(r, q[0, f, rho], below, here, above, 0, f, rho, S, c, faces, k0, k1)
                 w = None if weights is None else weights[2][0, f, rho]
                 _restrict_cells(rows[rho], r, w, S, T, ((f + rho) & 1) == 1, pairs[2], wrap[2], edges[2], k0, k1)
             _restrict_rows(plane, rows, None if weights is None else weights[1][f], T, pairs[1], wrap[1], edges[1])
@@ -670,6 +714,7 @@ def restrict(
     n0 = extents[0]
     first, last = _window(lo, hi, n0, pairs[0], wrap[0])
     rows = np.zeros((parities, T if parities == 1 else (L // S) * T), F)
+    t = np.zeros(rows.shape[1], F)
     plane, store = np.zeros(M, F), np.zeros((4, M), F)
     done = lo
     for i in range(first, last + 1):
@@ -679,7 +724,8 @@ def restrict(
             for rho in range(parities):
                 right = ((f + rho + colour) & 1) == 1
                 w = None if weights is None else weights[2][colour, f, rho]
-                _restrict_cells(rows[rho], r[colour, f, rho], w, S, T, right, pairs[2], wrap[2], edges[2], k0, k1)
+                _restrict_cells(t, r[colour, f, rho], w, S, T, right, pairs[2], wrap[2], edges[2], k0, k1)
+                _axpy(rows[rho], F(1), t)
         _restrict_rows(plane, rows, None if weights is None else weights[1][f], T, pairs[1], wrap[1], edges[1])
         w = None if weights is None else weights[0][f]
         _deposit(store, plane, w, i, lo, hi, coarse_extents[0], pairs[0], wrap[0], edges[0])
@@ -736,27 +782,42 @@ def _prolong_rows(t: Array, plane: Array, w: Array | None, rho: int, T: int, par
 
 @compiled
 def _prolong_cells(
-    u: Array, t: Array, w: Array | None, S: int, T: int, right: bool, pairs: bool, lo: int, hi: int
+    u: Array,
+    q: Array,
+    b: Array,
+    t: Array,
+    w: Array | None,
+    S: int,
+    T: int,
+    right: bool,
+    pairs: bool,
+    lo: int,
+    hi: int,
 ) -> None:
-    """u (rows of stride S) += the interpolation along the row, for the cells of one colour."""
+    """u (rows of stride S) = q b + the interpolation along the row of t, for the unknowns of one colour."""
     if not pairs:
         for s in range(lo - 1, hi, S):
             o = (s // S) * T + (2 if right else 1)
             for k in range(S - 2):
-                u[s + 1 + k] += t[o + 2 * k]
+                v = q[s + 1 + k] * b[s + 1 + k] + t[o + 2 * k]
+                u[s + 1 + k] = v if q[s + 1 + k] > 0 else F(0)
     elif w is None:
         if right:
             for k in range(U(lo), U(hi)):
-                u[k] += MOST * t[k] + QUARTER * t[k + ONE]
+                v = q[k] * b[k] + (MOST * t[k] + QUARTER * t[k + ONE])
+                u[k] = v if q[k] > 0 else F(0)
         else:
             for k in range(U(lo), U(hi)):
-                u[k] += MOST * t[k] + QUARTER * t[k - ONE]
+                v = q[k] * b[k] + (MOST * t[k] + QUARTER * t[k - ONE])
+                u[k] = v if q[k] > 0 else F(0)
     elif right:
         for k in range(U(lo), U(hi)):
-            u[k] += t[k] + w[k] * (t[k + ONE] - t[k])
+            v = q[k] * b[k] + (t[k] + w[k] * (t[k + ONE] - t[k]))
+            u[k] = v if q[k] > 0 else F(0)
     else:
         for k in range(U(lo), U(hi)):
-            u[k] += t[k] + w[k] * (t[k - ONE] - t[k])
+            v = q[k] * b[k] + (t[k] + w[k] * (t[k - ONE] - t[k]))
+            u[k] = v if q[k] > 0 else F(0)
 
 
 @compiled
@@ -774,7 +835,7 @@ def _faded(t: Array, w: Array, x: Array) -> None:
 @compiled
 def _load_planes(
     natural: Array,
-    here: Array,
+    loaded: Array,
     mixed: Array,
     weights: Triple | None,
     T: int,
@@ -790,8 +851,8 @@ def _load_planes(
     own, other, w, v = _pair(f, extents[0], pairs[0], wrap[0], edges[0])
     apart = 4 if abs(other - own) > 1 else other & 3  # across a periodic end: a slot of its own
     for plane, slot in ((own, own & 3), (other, apart)):
-        if here[slot] != plane:
-            here[slot] = plane
+        if loaded[slot] != plane:
+            loaded[slot] = plane
             _join_plane(natural[slot], T, e, plane, extents)
     if weights is None or not pairs[0]:
         _blend(mixed, w, natural[own & 3], v, natural[apart])
@@ -800,6 +861,13 @@ def _load_planes(
     else:
         _mixed(mixed, weights[0][f], natural[own & 3], natural[apart])
     _margins(mixed, T, parities, pairs, wrap, edges)
+
+
+@compiled
+def _black(z: Array, ends: Array, i: int, lo: int, hi: int) -> Array:
+    """Return where the black cells of plane i stand: in z, or beside the planes lo to hi - 1 in `ends`."""
+    plane: Array = z[1, i] if lo <= i < hi else ends[0 if i < lo else 1]
+    return plane
 
 
 @compiled
@@ -822,21 +890,20 @@ def up_leg(
     S, L, parities, k0, k1 = _layout(extents)
     T, M = _natural(extents, pairs)
     n0 = extents[0]
-    red, black = np.zeros((4, parities, L), F), np.zeros((4, parities, L), F)
+    red, ends = np.zeros((4, parities, L), F), np.zeros((2, parities, L), F)
     t, rows = np.zeros(L, F), np.zeros(T if parities == 1 else (L // S) * T, F)
-    natural, mixed, here = np.zeros((5, M), F), np.zeros(M, F), np.full(5, -9)
+    natural, mixed, loaded = np.zeros((5, M), F), np.zeros(M, F), np.full(5, -9)
     total = 0.0
     for i in range(lo - 2, hi + 2):
         f = i % n0
         if wrap[0] or 0 <= i < n0:
-            _load_planes(natural, here, mixed, weights, T, e, f, coarse_extents, pairs, wrap, edges, parities)
+            _load_planes(natural, loaded, mixed, weights, T, e, f, coarse_extents, pairs, wrap, edges, parities)
             for rho in range(parities):
                 u = red[i & 3, rho]
                 _prolong_rows(rows, mixed, None if weights is None else weights[1][f], rho, T, parities, pairs[1])
-                _scaled(u, q[0, f, rho], b[0, f, rho], k0, k1)
                 w = None if weights is None else weights[2][0, f, rho]
-                _prolong_cells(u, rows, w, S, T, ((f + rho) & 1) == 1, pairs[2], k0, k1)
-                _masked(u, q[0, f, rho], k0, k1)
+                right = ((f + rho) & 1) == 1
+                _prolong_cells(u, q[0, f, rho], b[0, f, rho], rows, w, S, T, right, pairs[2], k0, k1)
             _wrap(red[i & 3], wrap, S)
         else:
             red[i & 3] = 0
@@ -844,21 +911,18 @@ def up_leg(
         if i >= lo - 1:
             f = i % n0
             if wrap[0] or 0 <= i < n0:
+                below, here, above = red[(i - 1) & 3], red[i & 3], red[(i + 1) & 3]
+                black = _black(z, ends, i, lo, hi)
                 for rho in range(parities):
-                    _half_sweep(black[i & 3, rho], red, q, b, 1, i, f, rho, S, c, faces, t, k0, k1)
-                _wrap(black[i & 3], wrap, S)
-            else:
-                black[i & 3] = 0
+                    product = _half_sweep(black[rho], below, here, above, q, b, 1, f, rho, S, c, faces, t, k0, k1)
+                    total += product if lo <= i < hi else 0.0
+                _wrap(black, wrap, S)
         i -= 1
         if i >= lo:
+            below, here, above = _black(z, ends, i - 1, lo, hi), z[1, i], _black(z, ends, i + 1, lo, hi)
             for rho in range(parities):
-                u, v = z[0, i, rho], z[1, i, rho]
-                _copy(v[k0:], black[i & 3, rho, k0:k1])
-                if wrap[2]:  # the margins of the window are not empty
-                    for s in range(k0 - 1, k1, S):
-                        v[s] = v[s + S - 1] = 0
-                _half_sweep(u, black, q, b, 0, i, i, rho, S, c, faces, t, k0, k1)
-                total += _dot(b[0, i, rho], u, k0, k1) + _dot(b[1, i, rho], v, k0, k1)
+                total += _half_sweep(z[0, i, rho], below, here, above, q, b, 0, i, rho, S, c, faces, t, k0, k1)
+            _clear(here, wrap, S)
     return total
 
 
@@ -879,38 +943,39 @@ def interpolate(
     S, L, parities, k0, k1 = _layout(extents)
     T, M = _natural(extents, pairs)
     rows = np.zeros(T if parities == 1 else (L // S) * T, F)
-    natural, mixed, here = np.zeros((5, M), F), np.zeros(M, F), np.full(5, -9)
+    zero = np.zeros(L, F)
+    natural, mixed, loaded = np.zeros((5, M), F), np.zeros(M, F), np.full(5, -9)
     for f in range(lo, hi):
-        _load_planes(natural, here, mixed, weights, T, e, f, coarse_extents, pairs, wrap, edges, parities)
+        _load_planes(natural, loaded, mixed, weights, T, e, f, coarse_extents, pairs, wrap, edges, parities)
         for rho in range(parities):
             _prolong_rows(rows, mixed, None if weights is None else weights[1][f], rho, T, parities, pairs[1])
             for colour in range(2):
                 u = z[colour, f, rho]
                 u[:] = 0
                 w = None if weights is None else weights[2][colour, f, rho]
-                _prolong_cells(u, rows, w, S, T, ((f + rho + colour) & 1) == 1, pairs[2], k0, k1)
-                _masked(u, q[colour, f, rho], k0, k1)
+                right = ((f + rho + colour) & 1) == 1
+                _prolong_cells(u, q[colour, f, rho], zero, rows, w, S, T, right, pairs[2], k0, k1)
 
 
 # ---- the operator
 
 
-@compiled
+@in_order
 def _product_flat(
     y: Array, x: Array, extra: Array, om: Array, op: Array, oc: Array, c0: Any, c2: Any, right: bool, lo: int, hi: int
 ) -> None:
-    d = 2.0 * (c0 + c2)
+    """y = A x: differences of neighbours are all but exact in float32, a sum with the diagonal would cancel."""
     if right:
         for k in range(U(lo), U(hi)):
-            v = (d + extra[k]) * x[k] - c0 * (D(om[k]) + op[k]) - c2 * (D(oc[k]) + oc[k + ONE])
-            y[k] = v if extra[k] > NOTHING else 0.0
+            v = c0 * ((x[k] - om[k]) + (x[k] - op[k])) + c2 * ((x[k] - oc[k]) + (x[k] - oc[k + ONE]))
+            y[k] = v + extra[k] * x[k] if extra[k] > NOTHING else F(0)
     else:
         for k in range(U(lo), U(hi)):
-            v = (d + extra[k]) * x[k] - c0 * (D(om[k]) + op[k]) - c2 * (D(oc[k]) + oc[k - ONE])
-            y[k] = v if extra[k] > NOTHING else 0.0
+            v = c0 * ((x[k] - om[k]) + (x[k] - op[k])) + c2 * ((x[k] - oc[k]) + (x[k] - oc[k - ONE]))
+            y[k] = v + extra[k] * x[k] if extra[k] > NOTHING else F(0)
 
 
-@compiled
+@in_order
 def _product(
     y: Array,
     x: Array,
@@ -928,25 +993,22 @@ def _product(
     lo: int,
     hi: int,
 ) -> None:
-    d = 2.0 * (c0 + c1 + c2)
     if right:
         for k in range(U(lo), U(hi)):
             v = (
-                (d + extra[k]) * x[k]
-                - c0 * (D(om[k]) + op[k])
-                - c1 * (D(rows[k - back]) + rows[k + ahead])
-                - c2 * (D(oc[k]) + oc[k + ONE])
+                c0 * ((x[k] - om[k]) + (x[k] - op[k]))
+                + c1 * ((x[k] - rows[k - back]) + (x[k] - rows[k + ahead]))
+                + c2 * ((x[k] - oc[k]) + (x[k] - oc[k + ONE]))
             )
-            y[k] = v if extra[k] > NOTHING else 0.0
+            y[k] = v + extra[k] * x[k] if extra[k] > NOTHING else F(0)
     else:
         for k in range(U(lo), U(hi)):
             v = (
-                (d + extra[k]) * x[k]
-                - c0 * (D(om[k]) + op[k])
-                - c1 * (D(rows[k - back]) + rows[k + ahead])
-                - c2 * (D(oc[k]) + oc[k - ONE])
+                c0 * ((x[k] - om[k]) + (x[k] - op[k]))
+                + c1 * ((x[k] - rows[k - back]) + (x[k] - rows[k + ahead]))
+                + c2 * ((x[k] - oc[k]) + (x[k] - oc[k - ONE]))
             )
-            y[k] = v if extra[k] > NOTHING else 0.0
+            y[k] = v + extra[k] * x[k] if extra[k] > NOTHING else F(0)
 
 
 @compiled
@@ -1009,7 +1071,17 @@ def _product_faces(
 
 @compiled
 def product(
-    p: Array, extra: Array, c: Array, faces: Triple | None, extents: Extents, wrap: Array, y: Array, lo: int, hi: int
+    p: Array,
+    beta: float,
+    z: Array,
+    extra: Array,
+    c: Array,
+    faces: Triple | None,
+    extents: Extents,
+    wrap: Array,
+    y: Array,
+    lo: int,
+    hi: int,
 ) -> float:
     S, L, parities, k0, k1 = _layout(extents)
     n0 = extents[0]
@@ -1017,6 +1089,10 @@ def product(
     total = 0.0
     for i in range(lo, hi):
         m, a = (i - 1) % n0, (i + 1) % n0
+        if z.size and lo < i + 1 < hi - 1:
+            for colour in range(2):
+                for rho in range(parities):
+                    _combined(p[colour, i + 1, rho], F(beta), z[colour, i + 1, rho])
         for colour in range(2):
             _wrap(p[colour, i], wrap, S)
         for colour in range(2):
@@ -1049,11 +1125,14 @@ def product(
 
 
 @compiled
-def combine(p: Array, beta: float, z: Array) -> None:
-    p, z = p.ravel(), z.ravel()
-    b = F(beta)
+def _combined(p: Array, beta: Any, z: Array) -> None:
     for k in range(p.shape[0]):
-        p[k] = z[k] + b * p[k]
+        p[k] = z[k] + beta * p[k]
+
+
+@compiled
+def combine(p: Array, beta: float, z: Array) -> None:
+    _combined(p.ravel(), F(beta), z.ravel())
 
 
 @compiled

@@ -71,18 +71,22 @@ def _gap(product: Array, b: Array) -> float:
 
 
 @compiled
-def apply_constant(u: Array, out: Array, weights: Array, periodic: Array, zero_order: Array) -> None:
-    _constant(u, out, np.empty((0, 0, 0), u.dtype), weights, periodic, zero_order)
+def apply_constant(u: Array, out: Array, weights: Array, periodic: Array, zero_order: Array, lo: int, hi: int) -> None:
+    _constant(u, out, np.empty((0, 0, 0), u.dtype), weights, periodic, zero_order, lo, hi)
 
 
 @compiled
-def residual_constant(u: Array, b: Array, norm: Array, weights: Array, periodic: Array, zero_order: Array) -> None:
-    norm[0] = np.sqrt(_constant(u, np.empty((0, 0, 0), u.dtype), b, weights, periodic, zero_order))
+def residual_constant(
+    u: Array, b: Array, total: Array, weights: Array, periodic: Array, zero_order: Array, lo: int, hi: int
+) -> None:
+    total[0] = _constant(u, np.empty((0, 0, 0), u.dtype), b, weights, periodic, zero_order, lo, hi)
 
 
 @compiled
-def _constant(u: Array, out: Array, b: Array, weights: Array, periodic: Array, zero_order: Array) -> float:
-    """Write the product into out, or where there is a b return the squared norm of b less it."""
+def _constant(
+    u: Array, out: Array, b: Array, weights: Array, periodic: Array, zero_order: Array, lo: int, hi: int
+) -> float:
+    """Write planes lo to hi - 1 of the product into out, or where there is a b return the squared norm of the gap."""
     n0, n1, n2 = u.shape
     total, last = 0.0, n2 - 1
     if u.size == 0:
@@ -90,14 +94,14 @@ def _constant(u: Array, out: Array, b: Array, weights: Array, periodic: Array, z
     w0, w1, w2 = weights[0, 1], weights[1, 1], weights[2, 1]
     wrap0, wrap1, wrap2 = periodic[0], periodic[1], periodic[2]
     alpha, product = _levels(zero_order, n2), np.empty(n2, u.dtype)
-    for i in range(n0):
+    for i in range(lo, hi):
         below, above = _before(i, n0, wrap0), _behind(i, n0, wrap0)
         wall0 = _wall(i, n0, wrap0, weights[0, 0], weights[0, 2])
         for j in range(n1):
             left, right = _before(j, n1, wrap1), _behind(j, n1, wrap1)
             wall = wall0 + _wall(j, n1, wrap1, weights[1, 0], weights[1, 2])
             row, low, high, west, east = u[i, j], u[below, j], u[above, j], u[i, left], u[i, right]
-            y = product if b.size else out[i, j]
+            y = product if b.size else out[i - lo, j]
             if zero_order.size > 1:
                 alpha = zero_order[i, j]
             for k in range(1, last):
@@ -119,19 +123,31 @@ def _constant(u: Array, out: Array, b: Array, weights: Array, periodic: Array, z
 
 
 @compiled
-def apply_masked(u: Array, out: Array, opened: Array, weights: Array, periodic: Array, zero_order: Array) -> None:
-    _masked(u, out, np.empty((0, 0, 0), u.dtype), opened, weights, periodic, zero_order)
+def apply_masked(
+    u: Array, out: Array, opened: Array, weights: Array, periodic: Array, zero_order: Array, lo: int, hi: int
+) -> None:
+    _masked(u, out, np.empty((0, 0, 0), u.dtype), opened, weights, periodic, zero_order, lo, hi)
 
 
 @compiled
 def residual_masked(
-    u: Array, b: Array, norm: Array, opened: Array, weights: Array, periodic: Array, zero_order: Array
+    u: Array,
+    b: Array,
+    total: Array,
+    opened: Array,
+    weights: Array,
+    periodic: Array,
+    zero_order: Array,
+    lo: int,
+    hi: int,
 ) -> None:
-    norm[0] = np.sqrt(_masked(u, np.empty((0, 0, 0), u.dtype), b, opened, weights, periodic, zero_order))
+    total[0] = _masked(u, np.empty((0, 0, 0), u.dtype), b, opened, weights, periodic, zero_order, lo, hi)
 
 
 @compiled
-def _masked(u: Array, out: Array, b: Array, opened: Array, weights: Array, periodic: Array, zero_order: Array) -> float:
+def _masked(
+    u: Array, out: Array, b: Array, opened: Array, weights: Array, periodic: Array, zero_order: Array, lo: int, hi: int
+) -> float:
     n0, n1, n2 = u.shape
     total, last = 0.0, n2 - 1
     if u.size == 0:
@@ -139,14 +155,14 @@ def _masked(u: Array, out: Array, b: Array, opened: Array, weights: Array, perio
     w0, w1, w2, none = weights[0, 1], weights[1, 1], weights[2, 1], weights[0, 1] * 0
     wrap0, wrap1, wrap2 = periodic[0], periodic[1], periodic[2]
     alpha, product = _levels(zero_order, n2), np.empty(n2, u.dtype)
-    for i in range(n0):
+    for i in range(lo, hi):
         below, above = _before(i, n0, wrap0), _behind(i, n0, wrap0)
         wall0 = _wall(i, n0, wrap0, weights[0, 0], weights[0, 2])
         for j in range(n1):
             left, right = _before(j, n1, wrap1), _behind(j, n1, wrap1)
             wall = wall0 + _wall(j, n1, wrap1, weights[1, 0], weights[1, 2])
             row, low, high, west, east = u[i, j], u[below, j], u[above, j], u[i, left], u[i, right]
-            y, bits = product if b.size else out[i, j], opened[i, j]
+            y, bits = product if b.size else out[i - lo, j], opened[i, j]
             if zero_order.size > 1:
                 alpha = zero_order[i, j]
             for k in range(1, last):
@@ -172,21 +188,47 @@ def _masked(u: Array, out: Array, b: Array, opened: Array, weights: Array, perio
 
 @compiled
 def apply_faces(
-    u: Array, out: Array, faces0: Array, faces1: Array, faces2: Array, periodic: Array, zero_order: Array
+    u: Array,
+    out: Array,
+    faces0: Array,
+    faces1: Array,
+    faces2: Array,
+    periodic: Array,
+    zero_order: Array,
+    lo: int,
+    hi: int,
 ) -> None:
-    _faces(u, out, np.empty((0, 0, 0), u.dtype), faces0, faces1, faces2, periodic, zero_order)
+    _faces(u, out, np.empty((0, 0, 0), u.dtype), faces0, faces1, faces2, periodic, zero_order, lo, hi)
 
 
 @compiled
 def residual_faces(
-    u: Array, b: Array, norm: Array, faces0: Array, faces1: Array, faces2: Array, periodic: Array, zero_order: Array
+    u: Array,
+    b: Array,
+    total: Array,
+    faces0: Array,
+    faces1: Array,
+    faces2: Array,
+    periodic: Array,
+    zero_order: Array,
+    lo: int,
+    hi: int,
 ) -> None:
-    norm[0] = np.sqrt(_faces(u, np.empty((0, 0, 0), u.dtype), b, faces0, faces1, faces2, periodic, zero_order))
+    total[0] = _faces(u, np.empty((0, 0, 0), u.dtype), b, faces0, faces1, faces2, periodic, zero_order, lo, hi)
 
 
 @compiled
 def _faces(
-    u: Array, out: Array, b: Array, faces0: Array, faces1: Array, faces2: Array, periodic: Array, zero_order: Array
+    u: Array,
+    out: Array,
+    b: Array,
+    faces0: Array,
+    faces1: Array,
+    faces2: Array,
+    periodic: Array,
+    zero_order: Array,
+    lo: int,
+    hi: int,
 ) -> float:
     n0, n1, n2 = u.shape
     total, last = 0.0, n2 - 1
@@ -196,7 +238,7 @@ def _faces(
     alpha, product = _levels(zero_order, n2), np.empty(n2, u.dtype)
     zeros = np.zeros(n2 + 1, u.dtype)  # neighbours outside, and the weights of an axis that does not count
     none = zeros[:n2]
-    for i in range(n0):
+    for i in range(lo, hi):
         for j in range(n1):
             row = u[i, j]
             low = none if i == 0 and not wrap0 else u[_before(i, n0, wrap0), j]
@@ -206,7 +248,7 @@ def _faces(
             wlow, whigh = (faces0[i, j], faces0[i + 1, j]) if faces0.size else (none, none)
             wwest, weast = (faces1[i, j], faces1[i, j + 1]) if faces1.size else (none, none)
             w = faces2[i, j] if faces2.size else zeros
-            y = product if b.size else out[i, j]
+            y = product if b.size else out[i - lo, j]
             if zero_order.size > 1:
                 alpha = zero_order[i, j]
             for k in range(1, last):

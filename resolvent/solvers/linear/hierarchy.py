@@ -16,9 +16,7 @@ that is tied more strongly elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -43,8 +41,7 @@ the finest grid are a few cells wide there, and are better not averaged over."""
 LARGE = 4_000_000
 """More entries are refused."""
 
-PARALLEL = 100_000
-"""Grids with fewer cells are worked on by one thread."""
+NOTHING = np.zeros((0, 0, 0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -237,9 +234,9 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
             )  # fmt: skip
             return product
 
-        run(descend, coarse.grid.extents[0], level.grid.cells)
+        in_parts(descend, coarse.grid.extents[0], level.grid.cells)
         self._coarse_correction(at + 1)
-        return float(sum(run(ascend, extents[0], level.grid.cells)))
+        return float(sum(in_parts(ascend, extents[0], level.grid.cells)))
 
     def _coarse_correction(self, at: int) -> None:
         """Solve, roughly, on a coarser level for its b; the result is its z, ready to be interpolated."""
@@ -330,18 +327,26 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
         self.product(p, y, at)
         return y
 
-    def product(self, p: Array, y: Array, at: int = 0) -> float:
-        """Write A p into y, both packed, and return their inner product; sums are accumulated in float64."""
+    def product(self, p: Array, y: Array, at: int = 0, beta: float = 0.0, z: Array = NOTHING) -> float:
+        """Write A p into y, both packed, and return their inner product. With a z, p = z + beta p comes first."""
         level = self.levels[at]
-        multiply = twin("multigrid", "product", "cpu")
+        multiply, combine = twin("multigrid", "product", "cpu"), twin("multigrid", "combine", "cpu")
+        n, cells = level.grid.extents[0], level.grid.cells
+
+        def ends(lo: int, hi: int) -> None:
+            for plane in {lo, hi - 1}:
+                for colour in range(2):
+                    combine(p[colour, plane], beta, z[colour, plane])
 
         def part(lo: int, hi: int) -> float:
             found: float = multiply(
-                p, level.extra, level.grid.c, level.faces, level.grid.extents, level.grid.wrap, y, lo, hi
+                p, beta, z, level.extra, level.c, level.faces, level.grid.extents, level.grid.wrap, y, lo, hi
             )  # fmt: skip
             return found
 
-        return float(sum(run(part, level.grid.extents[0], level.grid.cells)))
+        if z.size:
+            in_parts(ends, n, cells)
+        return float(sum(in_parts(part, n, cells)))
 
     def _matvec(self, r: Array) -> Array:
         level = self.levels[0]
@@ -386,11 +391,6 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
                 how = "paired along " + ("every axis" if all(paired) else f"axis {np.flatnonzero(paired).tolist()}")
             lines.append(f"  {extents:>18}  {unknowns:>10} unknowns  {faces}, {how}")
         return "\n".join(lines) + ">"
-
-
-def run(part: Callable[[int, int], Any], extent: int, cells: int) -> list[Any]:
-    """Call ``part(lo, hi)`` for all of range(extent): in one piece, or one for each thread where that pays."""
-    return [part(0, extent)] if cells < PARALLEL else in_parts(part, extent)
 
 
 def packed_shape(extents: tuple[int, int, int]) -> tuple[int, int, int, int]:

@@ -24,16 +24,19 @@ References: A. Brandt, Multi-level adaptive solutions to boundary-value problems
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from resolvent.errors import ProblemError
 from resolvent.kernels import twin
+from resolvent.parallel import in_parts
 from resolvent.problems.linear import LinearSystem
 from resolvent.solvers.base import Solver, State, cache, is_whole, require
-from resolvent.solvers.linear.hierarchy import Chebyshev, Hierarchy, RedBlack, packed_shape, run
+from resolvent.solvers.linear.hierarchy import Chebyshev, Hierarchy, RedBlack, packed_shape
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array
 
@@ -41,6 +44,9 @@ __all__ = ["Multigrid", "MultigridState"]
 
 DRIFT = 1e-5
 """The residual is computed anew when the one carried in float32 has fallen by this factor."""
+
+SLAB = 65_536
+"""A residual is computed a few planes at a time, of about this many cells, which stay in the cache."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -192,9 +198,8 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
             rz = hierarchy.cycle(state.r, z)
         if not rz > 0:
             return _explain(state, "r^T M r", rz)
-        _combine(hierarchy, state.p, rz / state.rz if state.rz else 0.0, z)
         problem.counts["apply"] += 1
-        curvature = hierarchy.product(state.p, state.y)
+        curvature = hierarchy.product(state.p, state.y, beta=rz / state.rz if state.rz else 0.0, z=z)
         if not curvature > 0:
             return _explain(state, "p^T A p", curvature)
         state.rz = 0.0 if full else rz
@@ -219,17 +224,6 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
         return found
 
 
-def _combine(hierarchy: Hierarchy, p: Array, beta: float, z: Array) -> None:
-    """p <- z + beta p"""
-    combine = twin("multigrid", "combine", "cpu")
-
-    def part(lo: int, hi: int) -> None:
-        for colour in range(2):
-            combine(p[colour, lo:hi], beta, z[colour, lo:hi])
-
-    run(part, p.shape[1], hierarchy.levels[0].grid.cells)
-
-
 def _advance(hierarchy: Hierarchy, s: MultigridState, alpha: float) -> None:
     """Take the step alpha along p."""
     extents = hierarchy.levels[0].grid.extents
@@ -240,7 +234,7 @@ def _advance(hierarchy: Hierarchy, s: MultigridState, alpha: float) -> None:
         square: float = advance(x, s.p, s.r, s.y, alpha, s.size, lo, hi)
         return square
 
-    s.estimate = float(np.sqrt(sum(run(part, extents[0], hierarchy.levels[0].grid.cells)))) * s.size
+    s.estimate = float(np.sqrt(sum(in_parts(part, extents[0], hierarchy.levels[0].grid.cells)))) * s.size
     s.residual = None
     s.iterations += 1
 
@@ -249,24 +243,47 @@ def _compute(problem: LinearSystem, s: MultigridState, first: bool = False) -> N
     """Compute the residual by its definition, of an x without its part along the null space of A."""
     if not first:
         s.x = problem.remove_null_space(s.x)
-    extents, cells = s.hierarchy.levels[0].grid.extents, s.hierarchy.levels[0].grid.cells
     if first and not s.x.any():
         s.residual = problem.norm(problem.b)
         s.size = s.residual or 1.0
+        extents = s.hierarchy.levels[0].grid.extents
         twin("multigrid", "pack", "cpu")(problem.b.reshape(extents), 1 / s.size, s.r)
     else:
-        product = problem.apply(s.x)
         if first:
-            s.size = problem.norm(problem.b - product) or 1.0
-        b, product = problem.b.reshape(extents), product.reshape(extents)
-        pack = twin("multigrid", "pack_difference", "cpu")
-
-        def part(lo: int, hi: int) -> float:
-            square: float = pack(b, product, 1 / s.size, s.r, lo, hi)
-            return square
-
-        s.residual = float(np.sqrt(sum(run(part, extents[0], cells))))
+            s.size = problem.residual(s.x) or 1.0
+        s.residual = _pack_residual(problem, s)
     s.computed = s.estimate = s.residual
+
+
+def _pack_residual(problem: LinearSystem, s: MultigridState) -> float:
+    """Write (b - A x) / size into r, and return the norm of b - A x. The product takes room for a few planes."""
+    n0, n1, n2 = s.hierarchy.levels[0].grid.extents
+    b, pack, planes = problem.b.reshape(n0, n1, n2), twin("multigrid", "pack_difference", "cpu"), _planes(problem, s.x)
+    height = max(1, SLAB // (n1 * n2))
+
+    def part(lo: int, hi: int) -> float:
+        total, product = 0.0, np.empty((min(height, hi - lo), n1, n2), problem.dtype)
+        for first in range(lo, hi, height):
+            last = min(first + height, hi)
+            planes(product[: last - first], first, last)
+            total += pack(b, product[: last - first], 1 / s.size, s.r, first, last)
+        return total
+
+    return float(np.sqrt(sum(in_parts(part, n0, len(s.x)))))
+
+
+def _planes(problem: LinearSystem, x: Array) -> Callable[[Array, int, int], None]:
+    """Return a function that writes planes of A x into an array."""
+    if hasattr(type(problem.A), "planes"):
+        problem.counts["apply"] += 1
+        return partial(problem.A.planes, x)
+    product = problem.apply(x)
+
+    def copied(out: Array, lo: int, hi: int) -> None:
+        size = out[0].size
+        out[:] = product[lo * size : hi * size].reshape(out.shape)
+
+    return copied
 
 
 def _explain(s: MultigridState, name: str, value: float) -> MultigridState:
