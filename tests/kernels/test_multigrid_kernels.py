@@ -89,8 +89,8 @@ def level(rng, name, varied):
         m = slots if blocks == 1 else ((middle if pairs[1] else 2 * middle) + 2) * slots
         w1 = np.zeros((planes, 2, m) if pairs[1] else (planes, 0, 0), F)
         s.weights = (np.zeros((planes, m), F), w1, packed(extents))
-        multigrid.transfer_weights(s.natural, s.active, s.outer, s.wrap, s.pairs, *s.weights)
-    multigrid.prepare(s.natural, s.active, s.c, s.outer, s.wrap, s.sink, s.faces, s.q, s.extra)
+        multigrid.transfer_weights(s.natural, s.active, s.outer, s.wrap, s.pairs, *s.weights, 0, planes)
+    multigrid.prepare(s.natural, s.active, s.c, s.outer, s.wrap, s.sink, s.faces, s.q, s.extra, 0, s.extents[0])
     s.how = (s.pairs, s.wrap, s.edges, s.weights)
     return s
 
@@ -282,7 +282,7 @@ def test_a_coarse_grid_has_the_sums_of_its_faces(rng):
     s = level(rng, "box", True)
     faces = [np.zeros(with_edge(s.coarse, axis), F) for axis in range(3)]
     active, sink = np.zeros(s.coarse, np.uint8), np.zeros(s.coarse, F)
-    multigrid.coarsen(s.natural, s.active, s.c, s.outer, s.wrap, s.sink, s.pairs, *faces, active, sink)
+    multigrid.coarsen(s.natural, s.active, s.c, s.outer, s.wrap, s.sink, s.pairs, *faces, active, sink, 0, s.coarse[0])
     for axis in range(3):  # every second face is kept, and each counts a half
         kept = s.natural[axis] * 0.5
         kept[ends(axis, 0)] *= s.outer[axis, 0]

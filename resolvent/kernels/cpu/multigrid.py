@@ -1325,9 +1325,11 @@ def coarsen(
     w2: Array,
     coarse_active: Array,
     coarse_sink: Array | None,
+    lo: int,
+    hi: int,
 ) -> None:
     leak, coarse_leak = (NO_SINK if sink is None else sink), (NO_SINK if coarse_sink is None else coarse_sink)
-    _coarsen(faces, active, c, outer, wrap, leak, pairs, w0, w1, w2, coarse_active, coarse_leak)
+    _coarsen(faces, active, c, outer, wrap, leak, pairs, w0, w1, w2, coarse_active, coarse_leak, lo, hi)
 
 
 @compiled
@@ -1344,6 +1346,8 @@ def _coarsen(
     w2: Array,
     coarse_active: Array,
     coarse_sink: Array,
+    lo: int,
+    hi: int,
 ) -> None:
     n0, n1, n2 = active.shape
     m0, m1 = coarse_active.shape[0], coarse_active.shape[1]
@@ -1352,7 +1356,7 @@ def _coarsen(
         if pairs[axis]:
             half[axis] = 0.5
     t = np.zeros(n2 + 3)
-    for i_coarse in range(m0 + 1):
+    for i_coarse in range(lo, hi + (hi == m0)):
         i, i_end = _span(i_coarse, n0, pairs[0])
         for j_coarse in range(m1 + 1):
             j, j_end = _span(j_coarse, n1, pairs[1])
@@ -1412,14 +1416,17 @@ def prepare(
     packed: Triple | None,
     q: Array,
     extra: Array,
+    lo: int,
+    hi: int,
 ) -> None:
     n0, n1, n2 = active.shape
     S, _, parities, _, _ = _layout(active.shape)
     base = 2.0 * (c[0] + c[2] + (c[1] if n1 > 1 else 0.0))
     t, d, s, inverse = np.zeros(n2 + 1), np.zeros(n2 + 1), np.zeros(n2 + 1), np.zeros(n2 + 1)
     if faces is None:
-        extra[:] = NOTHING
-    for i in range(n0):
+        for colour in range(2):
+            extra[colour, lo:hi] = NOTHING
+    for i in range(lo, hi):
         for j in range(n1):
             rho, start = _row(j, S, parities)
             one, two = (i + j) & 1, 1 - ((i + j) & 1)
@@ -1454,17 +1461,17 @@ def prepare(
             _scatter(q[one, i, rho], q[two, i, rho], start, inverse, n2)
             _scatter(extra[one, i, rho], extra[two, i, rho], start, s, n2)
     if faces is not None and packed is not None:
-        _pack_faces(faces, active, wrap, packed)
+        _pack_faces(faces, active, wrap, packed, lo, hi)
 
 
 @compiled
-def _pack_faces(faces: Triple, active: Array, wrap: Array, packed: Triple) -> None:
+def _pack_faces(faces: Triple, active: Array, wrap: Array, packed: Triple, lo: int, hi: int) -> None:
     """Pack the faces between cells; those at the ends only where the axis is periodic."""
     v0, v1, v2 = faces
     w0, w1, w2 = packed
     n0, n1, n2 = active.shape
     S, _, parities, _, _ = _layout(active.shape)
-    for i in range(n0 + 1):
+    for i in range(lo, hi + (hi == n0)):
         for j in range(n1 + 1):
             rho, start = _row(j, S, parities)
             one, two = (i + j) & 1, 1 - ((i + j) & 1)
@@ -1497,7 +1504,16 @@ def _halve(t: Array, n: int) -> None:
 
 @compiled
 def transfer_weights(
-    faces: Triple, active: Array, outer: Array, wrap: Array, pairs: Array, w0: Array, w1: Array, w2: Array
+    faces: Triple,
+    active: Array,
+    outer: Array,
+    wrap: Array,
+    pairs: Array,
+    w0: Array,
+    w1: Array,
+    w2: Array,
+    lo: int,
+    hi: int,
 ) -> None:
     n0, n1, n2 = active.shape
     extents = active.shape
@@ -1508,7 +1524,7 @@ def transfer_weights(
     t, total = np.zeros((6, n2 + 3)), np.zeros(n2 + 3)  # lower and upper strength along each axis
     share = np.zeros(n2 + 3)
     out, plane = np.zeros(M), np.zeros((3, M))  # what the row stage leaves for the planes: lower, upper, total
-    for i in range(n0):
+    for i in range(lo, hi):
         plane[:] = 0
         for j in range(n1):
             rho, start = _row(j, S, parities)

@@ -36,6 +36,7 @@ Work is given in flops and bytes of memory traffic a cell, in three dimensions w
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -487,8 +488,12 @@ def prepare(
     packed: Triple | None,
     q: Array,
     extra: Array,
+    lo: int,
+    hi: int,
 ) -> None:
-    """Write q, extra, and where there are natural `faces` their `packed` form; these come as zeros.
+    """Write planes lo to hi - 1 of q, extra, and where there are natural `faces` their `packed` form.
+
+    They come as zeros. The last part writes the upper wall too.
 
     active (n0, n1, n2) uint8; sink (n0, n1, n2) adds to the diagonal. outer (3, 2) are the weights of the walls for
     constant weights c, otherwise by what those in `faces` are multiplied for the diagonal; unused where periodic.
@@ -496,6 +501,7 @@ def prepare(
     in float64.
     """
     inside, outside = np.zeros(active.shape), np.zeros(active.shape)
+    whole_q, whole_extra, whole_packed = q.copy(), extra.copy(), copy.deepcopy(packed)
     for axis in range(3):
         weight = _natural_faces(faces, active, c, outer, wrap, axis)
         walls = np.zeros_like(weight)
@@ -505,21 +511,25 @@ def prepare(
         for part, total in ((weight - walls, inside), (walls, outside)):
             lower, upper = _sides(part, axis)
             total += lower + upper
-        if faces is not None and packed is not None and (axis != 1 or active.shape[1] > 1):
+        if faces is not None and whole_packed is not None and (axis != 1 or active.shape[1] > 1):
             kept = faces[axis].copy()
             if not wrap[axis]:
                 np.moveaxis(kept, axis, 0)[[0, -1]] = 0
-            packed[axis][_places(active.shape, _unit(axis))] = kept
+            whole_packed[axis][_places(active.shape, _unit(axis))] = kept
     outside += 0 if sink is None else sink
     there = (active != 0) & (inside + outside > 0)
     whole = np.where(there, inside + outside, 1)
-    q[_places(active.shape)] = np.where(there, 1 / whole, 0)
+    whole_q[_places(active.shape)] = np.where(there, 1 / whole, 0)
     if faces is not None:
-        extra[_places(active.shape)] = np.where(there, outside, 0)
-        return
-    extra[:] = NOTHING
-    base = 2 * (c[0] + c[2] + (c[1] if active.shape[1] > 1 else 0))
-    extra[_places(active.shape)] = np.where(there, whole - base, NOTHING)
+        whole_extra[_places(active.shape)] = np.where(there, outside, 0)
+    else:
+        whole_extra[:] = NOTHING
+        base = 2 * (c[0] + c[2] + (c[1] if active.shape[1] > 1 else 0))
+        whole_extra[_places(active.shape)] = np.where(there, whole - base, NOTHING)
+    last = hi + (hi == active.shape[0])
+    q[:, lo:hi], extra[:, lo:hi] = whole_q[:, lo:hi], whole_extra[:, lo:hi]
+    for part, full in zip(packed or (), whole_packed or (), strict=True):
+        part[:, lo:last] = full[:, lo:last]
 
 
 def coarsen(
@@ -535,8 +545,12 @@ def coarsen(
     w2: Array,
     coarse_active: Array,
     coarse_sink: Array | None,
+    lo: int,
+    hi: int,
 ) -> None:
-    """Write the natural faces, active cells and sink of the grid whose cells are the pairs.
+    """Write planes lo to hi - 1 of the natural faces, active cells and sink of the grid whose cells are the pairs.
+
+    The last part writes the upper wall too.
 
     A coarse face is the sum of the fine ones in it, halved along a paired axis; walls as in `prepare`. A coarse cell is
     active where one of its fine cells is; its sink is the sum over them. Work: about 20 flops.
@@ -547,16 +561,26 @@ def coarsen(
             along = np.moveaxis(total, axis, 0)
             kept = np.minimum(2 * np.arange(w.shape[axis]), active.shape[axis])
             total = np.moveaxis(0.5 * along[kept], 0, axis)
-        w[:] = _paired(total, [p and a != axis for a, p in enumerate(pairs)])
-    coarse_active[:] = _paired(active.astype(int), pairs) > 0
+        last = hi + (axis == 0 and hi == coarse_active.shape[0])
+        w[lo:last] = _paired(total, [p and a != axis for a, p in enumerate(pairs)])[lo:last]
+    coarse_active[lo:hi] = (_paired(active.astype(int), pairs) > 0)[lo:hi]
     if sink is not None and coarse_sink is not None:
-        coarse_sink[:] = _paired(sink.astype(np.float64) * active, pairs)
+        coarse_sink[lo:hi] = _paired(sink.astype(np.float64) * active, pairs)[lo:hi]
 
 
 def transfer_weights(
-    faces: Triple, active: Array, outer: Array, wrap: Array, pairs: Array, w0: Array, w1: Array, w2: Array
+    faces: Triple,
+    active: Array,
+    outer: Array,
+    wrap: Array,
+    pairs: Array,
+    w0: Array,
+    w1: Array,
+    w2: Array,
+    lo: int,
+    hi: int,
 ) -> None:
-    """Write the `weights` of the transfer between cells of natural `faces` and their pairs.
+    """Write the `weights` of the transfer between cells of natural `faces` and their pairs, for planes lo to hi - 1.
 
     Along a paired axis a fine cell whose faces weigh w on the side of the next coarse cell, w' on the other and t in
     all takes w / (2 max(w + w', t / axes)), axes the number of those with more than one cell; 0 where nothing weighs.
@@ -575,9 +599,10 @@ def transfer_weights(
         upwards = np.indices(lower.shape)[axis] & 1
         most = np.maximum(lower + upper, total / axes)
         share = np.where(upwards, upper, lower) / np.where(most > 0, 2 * most, 1)
-        if axis == 0:
-            w[:] = 0
-        w[_places(extents) if axis == 2 else _shares(extents, pairs, axis)] = share
+        whole = np.zeros_like(w) if axis == 0 else w.copy()
+        whole[_places(extents) if axis == 2 else _shares(extents, pairs, axis)] = share
+        planes = (slice(None), slice(lo, hi)) if axis == 2 else slice(lo, hi)
+        w[planes] = whole[planes]
         own = [a == axis for a in range(3)]
         sides = [(_paired(lower, own), _paired(upper, own)) for lower, upper in sides]
         total = _paired(total, own)
@@ -879,7 +904,7 @@ def _prepare(rng: np.random.Generator, dtype: Any) -> Examples:
     for *facts, _ in _natural_levels(rng, dtype):
         extents = facts[1].shape
         packed = None if facts[0] is None else _faces_room(extents)
-        made.append((*facts, packed, _packed(extents), _packed(extents)))
+        made.append((*facts, packed, _packed(extents), _packed(extents), extents[0] // 3, extents[0]))
     return made
 
 
@@ -889,7 +914,7 @@ def _coarsen(rng: np.random.Generator, dtype: Any) -> Examples:
         coarse = tuple((n + 1) // 2 if p else n for n, p in zip(facts[1].shape, pairs, strict=True))
         faces = (np.zeros([n + (a == b) for b, n in enumerate(coarse)], np.float32) for a in range(3))
         leak = None if sink is None else np.zeros(coarse, np.float32)
-        made.append((*facts, sink, pairs, *faces, np.zeros(coarse, np.uint8), leak))
+        made.append((*facts, sink, pairs, *faces, np.zeros(coarse, np.uint8), leak, coarse[0] // 3, coarse[0]))
     return made
 
 
@@ -897,7 +922,8 @@ def _transfer(rng: np.random.Generator, dtype: Any) -> Examples:
     made = []
     for faces, active, _, outer, wrap, sink, pairs in _natural_levels(rng, dtype):
         if faces is not None and sink is None:
-            made.append((faces, active, outer, wrap, pairs, *_weights_room(active.shape, pairs)))
+            n = active.shape[0]
+            made.append((faces, active, outer, wrap, pairs, *_weights_room(active.shape, pairs), n // 3, n))
     return made
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from resolvent.kernels import twin
+from resolvent.parallel import in_parts
 from resolvent.problems.grid_operator import AXES, GridOperator
 from resolvent.typing import Array
 
@@ -147,7 +148,8 @@ class Grid:
             sink = None if self.sink is None else np.zeros(extents, np.float32)
         assert faces is not None
         coarsen, outer = twin("multigrid", "coarsen", "cpu"), self.outer * self.distance
-        coarsen(self.faces, self.active, self.c, outer, self.wrap, self.sink, pairs, *faces, active, sink)
+        given = self.faces, self.active, self.c, outer, self.wrap, self.sink, pairs
+        in_parts(lambda lo, hi: coarsen(*given, *faces, active, sink, lo, hi), extents[0], self.cells)
         wrap = self.wrap & (np.array(extents) > 1)
         for axis in np.flatnonzero(self.wrap & ~wrap):  # one cell is left, and would be its own neighbour
             faces[axis][:] = 0

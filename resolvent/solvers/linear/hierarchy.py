@@ -179,9 +179,9 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
         level.edges = np.zeros((3, 2), np.float32)
         if not same or level.weights is None:
             level.weights = _weights_for(level, pairs)
-        twin("multigrid", "transfer_weights", "cpu")(
-            grid.faces, grid.active, grid.outer, grid.wrap, pairs, *level.weights
-        )  # fmt: skip
+        transfer = twin("multigrid", "transfer_weights", "cpu")
+        given = grid.faces, grid.active, grid.outer, grid.wrap, pairs, *level.weights
+        in_parts(lambda lo, hi: transfer(*given, lo, hi), grid.extents[0], grid.cells)
         return coarse
 
     def _mark_filled(self) -> None:
@@ -414,9 +414,9 @@ def _level(grid: Grid, before: Level | None) -> Level:
             across = (2, shape[1] + 1, *shape[2:])
             faces = tuple(np.zeros(s, np.float32) for s in (across, shape if shape[2] == 2 else (2, 0, 1, 0), shape))
         level = Level(grid, grid.c.astype(np.float32), faces, q, extra, b, z)  # type: ignore[arg-type]
-    twin("multigrid", "prepare", "cpu")(
-        grid.faces, grid.active, grid.c, grid.outer, grid.wrap, grid.sink, level.faces, level.q, level.extra
-    )  # fmt: skip
+    prepare = twin("multigrid", "prepare", "cpu")
+    given = grid.faces, grid.active, grid.c, grid.outer, grid.wrap, grid.sink, level.faces, level.q, level.extra
+    in_parts(lambda lo, hi: prepare(*given, lo, hi), grid.extents[0], grid.cells)
     return level
 
 
