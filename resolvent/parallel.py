@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -87,7 +88,13 @@ def in_parts(part: Callable[[int, int], T], extent: int, size: float = inf) -> l
     if count <= 1:
         return [part(0, extent)]
     cuts = [extent * i // count for i in range(count + 1)]
-    return list(_pool(count).map(part, cuts[:-1], cuts[1:]))
+    from concurrent.futures import wait
+
+    others = [_pool(count - 1).submit(part, lo, hi) for lo, hi in pairwise(cuts[1:])]
+    try:
+        return [part(0, cuts[1]), *(other.result() for other in others)]
+    finally:
+        wait(others)  # where a part raises, the others still write
 
 
 @cache

@@ -41,6 +41,9 @@ the finest grid are a few cells wide there, and are better not averaged over."""
 LARGE = 4_000_000
 """More entries are refused."""
 
+DEEP = 3
+"""Grids this far down are visited twice: in two dimensions it saves an iteration in ten, for a few per cent of a cycle."""
+
 NOTHING = np.zeros((0, 0, 0, 0), np.float32)
 
 
@@ -244,11 +247,17 @@ class Hierarchy(LinearOperator):  # type: ignore[misc]
         if level.filled is not None:
             twin("multigrid", "spread", "cpu")(level.b, *level.filled)
         self._cycle(at, level.b, level.z)
-        if at < len(self.levels) - 1:
-            for _ in range(self.coarse_visits - 1):
-                level.z += self._again(at, level.b, level.z)
+        for _ in range(self._visits(at) - 1):
+            level.z += self._again(at, level.b, level.z)
         if level.filled is not None:
             twin("multigrid", "fill", "cpu")(level.z, *level.filled)
+
+    def _visits(self, at: int) -> int:
+        """Return how often a grid is visited in one cycle of the next finer one; a second time where that is cheap."""
+        if at == len(self.levels) - 1:
+            return 1
+        cheap = at >= DEEP and 4 * self.levels[at].grid.cells <= self.levels[at - 1].grid.cells
+        return max(self.coarse_visits, 2 if cheap else 1)
 
     def _again(self, at: int, b: Array, z: Array) -> Array:
         """Return the cycle for what z leaves of b."""
