@@ -11,7 +11,9 @@ norm2(b - A x) <= 1e-8 norm2(b), checked afterwards for every method. Peers run 
 environment variable PEERS_PYTHON where it is set (PETSc's binding wants its own); one that does not import is a row
 that says so. `--write` keeps rows and tables under benchmarks/results.
 
-Sections: obstacles, boxes, sizes (awkward ones, and heat steps: counts), contrast, threads.
+Sections: obstacles, boxes, sizes (awkward ones, and heat steps: counts), contrast, speed (nanoseconds per unknown of
+solves that follow one another in a process, whose memory is warm, and the wall time with two threads, beside the
+bandwidth of memory with one and two).
 """
 
 from __future__ import annotations
@@ -306,66 +308,103 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def triad() -> float:
-    """Return the bandwidth of a = b + s c in GB/s, 24 bytes an element, one thread, best of 9 (process CPU time)."""
+def triad(threads: int = 1) -> float:
+    """Return the bandwidth of a = b + s c in GB/s, 24 bytes an element, best of 9 (wall time)."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from numba import njit
 
-    @njit(fastmath=True)
+    @njit(fastmath=True, nogil=True)
     def kernel(a: Any, b: Any, c: Any, s: float) -> None:
         for i in range(a.size):
             a[i] = b[i] + s * c[i]
 
     a, b, c = (np.ones(16_000_000) for _ in range(3))
-    kernel(a, b, c, 2.0)
+    parts = [slice(a.size * t // threads, a.size * (t + 1) // threads) for t in range(threads)]
     best = np.inf
-    for _ in range(9):
-        clock = process_time()
-        kernel(a, b, c, 2.0)
-        best = min(best, process_time() - clock)
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(10):
+            clock = time.perf_counter()
+            list(pool.map(lambda part: kernel(a[part], b[part], c[part], 2.0), parts))
+            best = min(best, time.perf_counter() - clock)
     return float(24 * a.size / best / 1e9)
 
 
-def threads(rounds: int, timeout: float) -> list[str]:
-    """Compare the wall time of two threads with one; both cores have to be idle."""
-    lines = []
-    for case in ("obstacles:128x128x128", "obstacles:2048x2048"):
-        load = os.getloadavg()[0]
-        if load > 0.5 or (os.cpu_count() or 1) < 2:
-            lines.append(f"{case}: not measured, load {load:.2f}")
-            continue
-        walls: dict[int, list[float]] = {1: [], 2: []}
-        for _ in range(rounds):
-            for count in walls:
-                walls[count].append(one("multigrid", case, timeout, count)["wall"])
-        single, double = (statistics.median(walls[count]) for count in (1, 2))
-        times = f"{single:.4f} s with one thread, {double:.4f} s with two, {single / double:.2f} times"
-        lines.append(f"{case}: {times}, load before {load:.2f}")
+def run_again(case: str, rounds: int) -> dict[str, Any]:
+    """Solve a case again and again in this process, with one thread and with two in turn."""
+    import resolvent as rs
+    from resolvent.solvers import Multigrid
+
+    system, solver, stop = system_of(case), Multigrid(), rs.Stop(rtol=TOLERANCE)
+    found: dict[str, list[float]] = {}
+    iterations = 0
+    for turn in range(rounds + 1):
+        for count in (1, 2):
+            with rs.threads(count):
+                clock = process_time()
+                solver.setup(system)
+                middle, wall = process_time(), time.perf_counter()
+                iterations = rs.solve(system, solver, stop=stop).iterations
+                done = {"setup": middle - clock, "total": process_time() - middle, "wall": time.perf_counter() - wall}
+            if turn:  # the first one touches new memory
+                for name, value in done.items():
+                    found.setdefault(f"{name} {count}", []).append(value)
+    solves = [total - setup for total, setup in zip(found["total 1"], found["setup 1"], strict=True)]
+    return {
+        "setup": statistics.median(found["setup 1"]),
+        "solve": statistics.median(solves),
+        "walls": [statistics.median(found[f"wall {count}"]) for count in (1, 2)],
+        "iterations": iterations,
+    }
+
+
+def speed(rounds: int, timeout: float) -> list[str]:
+    """Return the table of repeated solves; with two threads where both cores are idle."""
+    single, double, load = triad(), triad(2), os.getloadavg()[0]
+    lines = [
+        f"Triad with one thread {single:.1f} GB/s, with two {double:.1f}; load before {load:.2f}.",
+        "",
+        "| case | steps | set-up, ns / unknown | solve, ns / unknown | two threads, wall |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for case in ("obstacles:128x128x128", "obstacles:192x192x192", "obstacles:2048x2048"):
+        command = [sys.executable, __file__, "--again", case, "--rounds", str(rounds)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=True)
+        row, n = json.loads(done.stdout), unknowns(case)
+        ratio = f"{row['walls'][0] / row['walls'][1]:.2f} times" if load <= 0.5 else "not measured, load"
+        lines.append(
+            f"| {case} | {row['iterations']} | {1e9 * row['setup'] / n:.1f} | {1e9 * row['solve'] / n:.1f} | {ratio} |"
+        )
     return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sections", nargs="*", help="obstacles boxes sizes contrast threads; default all")
+    parser.add_argument("sections", nargs="*", help="obstacles boxes sizes contrast speed; default all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--most", type=float, default=np.inf, help="leave out larger cases")
     parser.add_argument("--timeout", type=float, default=400, help="seconds for one run")
     parser.add_argument("--write", type=Path, help="folder for rows and tables")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--again", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         worker(*options.worker)
+        return
+    if options.again:
+        print(json.dumps(run_again(options.again, options.rounds)))
         return
     plan = {
         "obstacles": (OBSTACLES, ("multigrid", "multigrid_full", "cg_multigrid", *GENERAL)),
         "boxes": (BOXES, ("transform", "scipy", "multigrid")),
         "sizes": (SIZES, ("multigrid", "multigrid_full")),
-        "contrast": (CONTRAST, ("multigrid", "pyamg_rs", "hypre")),  # smoothed aggregation is slower in each of them
+        "contrast": (CONTRAST, ("multigrid", "pyamg_rs", "pyamg_sa", "hypre")),
     }
     bandwidth = triad()
     print(f"triad, one thread: {bandwidth:.1f} GB/s; load {os.getloadavg()[0]:.2f}")
-    for section in options.sections or (*plan, "threads"):
-        if section == "threads":
-            lines = threads(options.rounds, options.timeout)
+    for section in options.sections or (*plan, "speed"):
+        if section == "speed":
+            lines = speed(options.rounds, options.timeout)
         else:
             cases, methods = plan[section]
             rows = []
@@ -383,7 +422,7 @@ def main() -> None:
                 f"Triad, one thread: {bandwidth:.1f} GB/s. {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}.\n\n"
             )
             (options.write / f"{section}.md").write_text(head + "\n".join(lines) + "\n")
-        elif section == "threads":
+        elif section == "speed":
             print("\n".join(lines))
 
 

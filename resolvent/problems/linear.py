@@ -198,7 +198,7 @@ class LinearSystem(Problem):
 
     def _zeros(self) -> Any:
         """Return the zero vector; NumPy's is of pages that cost nothing until they are written."""
-        return np.zeros_like(self.b) if isinstance(self.b, np.ndarray) else self.b * 0
+        return np.zeros(self.b.shape, self.b.dtype) if isinstance(self.b, np.ndarray) else self.b * 0
 
     def point(self, x0: Any = None, y0: Any = None) -> tuple[Any, Any]:
         if x0 is None and y0 is None and self._at_rest:

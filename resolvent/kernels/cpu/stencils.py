@@ -88,38 +88,61 @@ def _constant(
 ) -> float:
     """Write planes lo to hi - 1 of the product into out, or where there is a b return the squared norm of the gap."""
     n0, n1, n2 = u.shape
-    total, last = 0.0, n2 - 1
+    total = 0.0
     if u.size == 0:
         return total
     w0, w1, w2 = weights[0, 1], weights[1, 1], weights[2, 1]
-    wrap0, wrap1, wrap2 = periodic[0], periodic[1], periodic[2]
-    alpha, product = _levels(zero_order, n2), np.empty(n2, u.dtype)
+    alpha, room = zero_order.flat[0] if zero_order.size == 1 else w0 * 0, np.empty((n1, n2), u.dtype)
     for i in range(lo, hi):
-        below, above = _before(i, n0, wrap0), _behind(i, n0, wrap0)
-        wall0 = _wall(i, n0, wrap0, weights[0, 0], weights[0, 2])
+        below, here, above = u[_before(i, n0, periodic[0])], u[i], u[_behind(i, n0, periodic[0])]
+        wall0 = _wall(i, n0, periodic[0], weights[0, 0], weights[0, 2])
+        y = room if b.size else out[i - lo]
+        if n1 > 2:
+            flat, inner, last = here.reshape(-1), y[1 : n1 - 1].reshape(-1), (n1 - 1) * n2
+            low, high = below.reshape(-1)[n2:last], above.reshape(-1)[n2:last]
+            _stretch(inner, flat[n2 - 1 :], low, high, flat, flat[2 * n2 :], w0, w1, w2, alpha + wall0)
         for j in range(n1):
-            left, right = _before(j, n1, wrap1), _behind(j, n1, wrap1)
-            wall = wall0 + _wall(j, n1, wrap1, weights[1, 0], weights[1, 2])
-            row, low, high, west, east = u[i, j], u[below, j], u[above, j], u[i, left], u[i, right]
-            y = product if b.size else out[i - lo, j]
+            held = alpha + wall0 + _wall(j, n1, periodic[1], weights[1, 0], weights[1, 2])
+            row, low, high = here[j], below[j], above[j]
+            west, east = here[_before(j, n1, periodic[1])], here[_behind(j, n1, periodic[1])]
+            if (j == 0 or j == n1 - 1) and n2 > 2:
+                _stretch(y[j, 1 : n2 - 1], row, low[1:], high[1:], west[1:], east[1:], w0, w1, w2, held)
+            for k in (0, n2 - 1):
+                c, before, behind = row[k], row[_before(k, n2, periodic[2])], row[_behind(k, n2, periodic[2])]
+                wall = held + _wall(k, n2, periodic[2], weights[2, 0], weights[2, 2])
+                end = w2 * ((c - before) + (c - behind)) + wall * c
+                y[j, k] = w0 * ((c - low[k]) + (c - high[k])) + w1 * ((c - west[k]) + (c - east[k])) + end
             if zero_order.size > 1:
-                alpha = zero_order[i, j]
-            for k in range(1, last):
-                c = row[k]
-                y[k] = (
-                    w0 * ((c - low[k]) + (c - high[k]))
-                    + w1 * ((c - west[k]) + (c - east[k]))
-                    + w2 * ((c - row[k - 1]) + (c - row[k + 1]))
-                    + (alpha[k] + wall) * c
-                )
-            for k in (0, last):
-                c, before, behind = row[k], row[_before(k, n2, wrap2)], row[_behind(k, n2, wrap2)]
-                held = alpha[k] + wall + _wall(k, n2, wrap2, weights[2, 0], weights[2, 2])
-                end = w2 * ((c - before) + (c - behind)) + held * c
-                y[k] = w0 * ((c - low[k]) + (c - high[k])) + w1 * ((c - west[k]) + (c - east[k])) + end
-            if b.size:
-                total += _gap(y, b[i, j])
+                _add_product(y[j], zero_order[i, j], row)
+        if b.size:
+            total += _gap(y.reshape(-1), b[i].reshape(-1))
     return total
+
+
+@compiled
+def _stretch(
+    y: Array, u: Array, low: Array, high: Array, west: Array, east: Array, w0: Any, w1: Any, w2: Any, held: Any
+) -> None:
+    """y = the product for cells one behind the other, of which the first is u[1]."""
+    if w1 == 0:
+        for k in range(len(y)):
+            c = u[k + 1]
+            y[k] = w0 * ((c - low[k]) + (c - high[k])) + w2 * ((c - u[k]) + (c - u[k + 2])) + held * c
+        return
+    for k in range(len(y)):
+        c = u[k + 1]
+        y[k] = (
+            w0 * ((c - low[k]) + (c - high[k]))
+            + w1 * ((c - west[k]) + (c - east[k]))
+            + w2 * ((c - u[k]) + (c - u[k + 2]))
+            + held * c
+        )
+
+
+@compiled
+def _add_product(y: Array, alpha: Array, u: Array) -> None:
+    for k in range(len(y)):
+        y[k] += alpha[k] * u[k]
 
 
 @compiled

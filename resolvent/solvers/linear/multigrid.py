@@ -219,7 +219,7 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
         if state.system is not problem or state.hierarchy is None:
             state.hierarchy, state.system = self.setup(problem, state.hierarchy), problem
         if state.y is None or state.y.shape != state.p.shape:
-            state.y = np.zeros_like(state.p)
+            state.y = np.zeros(state.p.shape, np.float32)
         found: Hierarchy = state.hierarchy
         return found
 
