@@ -30,6 +30,7 @@ from resolvent.solvers import (
     Sketch,
     SketchAndProject,
     SketchedNewton,
+    TreeSweep,
     load_network,
 )
 from resolvent.solvers.base import Solver
@@ -182,6 +183,8 @@ CASES = [
     Case(name="cg-multigrid", solver=ConjugateGradient(preconditioner=Multigrid()), problem=obstacle, most=12, changed=lambda: obstacle(0.1), batch="batch", float32=lambda: obstacle(dtype=F32)),  # noqa: E501
     Case(name="multigrid-learned", solver=LearnedMultigrid(network=load_network("poisson2d")), problem=lambda: obstacle(contrast=1e3), most=16, changed=lambda: obstacle(0.1, 1e3), float32=lambda: obstacle(contrast=1e3, dtype=F32)),  # noqa: E501
     Case(name="multigrid-chebyshev", solver=Multigrid(smoother=Chebyshev(), coarse_visits=2), problem=obstacle, most=12, changed=lambda: obstacle(0.1), float32=lambda: obstacle(dtype=F32)),  # noqa: E501
+    Case(name="trees", solver=TreeSweep(), problem=grid, most=40, functions=("apply",), changed=lambda: grid(0.1), float32=lambda: grid(dtype=F32)),  # noqa: E501
+    Case(name="cg-trees", solver=ConjugateGradient(preconditioner=TreeSweep()), problem=grid, most=20, functions=("apply",), changed=lambda: grid(0.1), batch="batch", float32=lambda: grid(dtype=F32)),  # noqa: E501
     Case(name="kaczmarz", solver=SketchAndProject(check_every=40), problem=near_identity, most=5000, changed=lambda: near_identity(2.0), random=True, float32=lambda: near_identity(dtype=F32)),  # noqa: E501
     Case(name="kaczmarz-csr", solver=SketchAndProject(check_every=40), problem=lambda: near_identity(sparse=True), most=5000, changed=lambda: near_identity(2.0, sparse=True), random=True, float32=lambda: near_identity(dtype=F32, sparse=True)),  # noqa: E501
     Case(name="block-rows", solver=SketchAndProject(sketch=Sketch.block_rows(4)), problem=near_identity, most=500, changed=lambda: near_identity(2.0), random=True, float32=lambda: near_identity(dtype=F32)),  # noqa: E501

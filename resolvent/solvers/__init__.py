@@ -1,6 +1,8 @@
 """Solvers: methods as immutable options with `begin` and `step`, and the driver that runs them all."""
 
 from resolvent.solvers.base import Solver, State
+from resolvent.solvers.composite import partitions
+from resolvent.solvers.composite.tree_sweep import TreeSweep
 from resolvent.solvers.linear.algebraic import AlgebraicMultigrid
 from resolvent.solvers.linear.conjugate_gradient import ConjugateGradient
 from resolvent.solvers.linear.deep_conjugate_direction import DeepConjugateDirection, WatchDog
@@ -43,7 +45,9 @@ __all__ = [
     "SketchedNewton",
     "Solver",
     "State",
+    "TreeSweep",
     "WatchDog",
     "load_network",
+    "partitions",
     "save_network",
 ]

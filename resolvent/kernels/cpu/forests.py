@@ -57,8 +57,7 @@ def forest_order(
                         edge[filled] = j
                         filled += 1
                     elif place[other] >= 0 and other != node and other != above:
-                        if parent[first + place[other]] != head - first:
-                            cycles += 1
+                        cycles += int(parent[first + place[other]] != head - first)
                 head += 1
         for k in range(first, last):
             place[members[k]] = -1
@@ -264,33 +263,27 @@ def pack_forests(
     place = np.empty(n, np.uint32)
     pivots, link, whole = np.zeros(n), np.zeros(n), np.zeros(n)
     _by_depth(starts, order, parent, nodes, above, place)
-    filled = 0
+    filled, one, zero = np.uint64(0), np.uint64(1), data.dtype.type(0)
     for block in range(starts.shape[0] - 1):
-        first, last = starts[block], starts[block + 1]
+        first, last = np.uint64(starts[block]), np.uint64(starts[block + 1])
         for k in range(first, last):
             pointers[k] = filled
-            begin, end = indptr[nodes[k]], indptr[nodes[k] + 1]
-            later = 0
-            for j in range(begin, end):
-                c = place[indices[j]]
-                if c < first:
-                    columns[filled], values[filled] = c, data[j]
-                    filled += 1
-                elif c >= last:
-                    later += 1
-                elif c == k:
-                    whole[k] += data[j]
-                elif c == above[k]:
-                    link[k] += data[j]
+            begin, end = np.uint64(indptr[nodes[k]]), np.uint64(indptr[nodes[k] + one])
+            diagonal, up, over = 0.0, 0.0, above[k]
+            for j in range(begin, end):  # without branches: which entry is which cannot be foreseen
+                c, entry = place[np.uint32(indices[j])], data[j]
+                columns[filled], values[filled] = c, entry
+                filled += np.uint64(c < first)
+                diagonal += entry if c == k else zero
+                up += entry if c == over and c != k else zero
             split[k] = filled
-            if later:
-                for j in range(begin, end):
-                    c = place[indices[j]]
-                    if c >= last:
-                        columns[filled], values[filled] = c, data[j]
-                        filled += 1
+            for j in range(begin, end):
+                c = place[np.uint32(indices[j])]
+                columns[filled], values[filled] = c, data[j]
+                filled += np.uint64(c >= last)
+            whole[k], link[k] = diagonal, up
             pivots[k] = whole[k]
-    pointers[n] = filled
+    pointers[n], columns[filled], values[filled] = filled, 0, 0
     least, small = 1.0, SMALL_PIVOT * np.finfo(data.dtype).eps
     for k in range(n - 1, -1, -1):
         least = min(least, pivots[k] / whole[k] if whole[k] > 0 else pivots[k])
@@ -329,10 +322,10 @@ def tree_sweep(
                 for j in range(pointers[k], pointers[k + one]):
                     total -= values[j] * y[columns[j]]
                 y[k] = total
-        k = last
-        while k > first:
-            k -= one
-            y[above[k]] -= ratio[k] * y[k]
+        back = last
+        while back > first:
+            back -= one
+            y[above[back]] -= ratio[back] * y[back]
         for k in range(first, last):
             y[k] = y[k] * inverse[k] - ratio[k] * y[above[k]]
     for k in range(n):

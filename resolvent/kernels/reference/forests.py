@@ -19,6 +19,7 @@ are visited.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def forest_order(
     start at the first of their members. Work: one pass over the rows of the members.
     """
     cycles = 0
-    for first, last in zip(starts[:-1], starts[1:], strict=True):
+    for first, last in pairwise(starts):
         place[members[first:last]] = -2
         filled = first
         for root in members[first:last]:
@@ -225,7 +226,8 @@ def pack_forests(
     `order` (n,) has every node once, as `forest_order` gives it. Written are `nodes` (n,), each node at its new place;
     and by place `above` (n,) the place of the parent, `ratio` (n,) the entry to the parent over the pivot, `inverse`
     (n,) one over the pivot, and the entries outside of the own block as CSR, `pointers` (n + 1,), `columns` (places)
-    and `values`, those of earlier blocks first and up to `split` (n,). Whole numbers are uint32.
+    and `values`, those of earlier blocks first and up to `split` (n,); both have one entry more, which is zero. Whole
+    numbers are uint32.
 
     Trees are put together until they have `GROUP` nodes, and the nodes of such a group stand by depth, so that the
     steps of a sweep do not wait for one another. Pivots are computed in float64. The answer is the smallest pivot over
@@ -284,7 +286,7 @@ def tree_sweep(
     sweep is one product with H.
     """
     n = len(nodes)
-    blocks = list(zip(starts[:-1], starts[1:], strict=True))
+    blocks = list(pairwise(starts))
     work[:n], work[n:] = 0 if symmetric else x[nodes], b[nodes]
     for first, last in blocks + (blocks[-2::-1] if symmetric else []):
         for k in range(first, last):
@@ -384,8 +386,8 @@ def _packed(rng: np.random.Generator, shape: tuple[int, int], dtype: Any) -> tup
     n = len(order)
     place = np.arange(n) - np.repeat(starts[:-1], np.diff(starts))
     between = len(data) - n - 2 * int((parent != place).sum())
-    nodes, above, pointers, split, columns = (np.zeros(size, np.uint32) for size in (n, n, n + 1, n, between))
-    ratio, inverse, values = np.zeros(n, dtype), np.zeros(n, dtype), np.zeros(between, dtype)
+    nodes, above, pointers, split, columns = (np.zeros(size, np.uint32) for size in (n, n, n + 1, n, between + 1))
+    ratio, inverse, values = np.zeros(n, dtype), np.zeros(n, dtype), np.zeros(between + 1, dtype)
     outputs = (nodes, above, ratio, inverse, pointers, split, columns, values)
     return data, indices, indptr, starts, order, parent, *outputs
 

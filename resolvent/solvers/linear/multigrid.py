@@ -204,7 +204,9 @@ class Multigrid(Solver[LinearSystem, MultigridState]):
             return _explain(state, "p^T A p", curvature)
         state.rz = 0.0 if full else rz
         _advance(hierarchy, state, rz / curvature)
-        if state.estimate <= max(state.tolerance, DRIFT * state.computed):
+        if state.estimate <= state.tolerance:
+            self.finish(problem, state)
+        if not state.met and state.estimate <= max(state.tolerance, DRIFT * state.computed):
             _compute(problem, state)
         return state
 
