@@ -1,0 +1,164 @@
+"""Coordinate descent on a quadratic model, compiled. Meaning and shapes: `resolvent.kernels.reference.descent`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from resolvent.typing import Array
+
+__all__ = ["columns_gram", "gram_sweeps", "rows_of", "sweeps_dense", "sweeps_sparse"]
+
+compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+
+@compiled
+def _minimiser(x: Any, g: Any, h: Any, weight: Any, ridge: Any, lower: Any, upper: Any) -> Any:
+    """Return the minimiser of g d + h d^2 / 2 + weight |x + d| + ridge (x + d)^2 / 2 over lower <= x + d <= upper."""
+    u, h = h * x - g, h + ridge
+    if h <= 0:
+        return x
+    v = (u - weight if u > weight else (u + weight if u < -weight else u * 0)) / h
+    return min(max(v, lower), upper)
+
+
+@compiled
+def gram_sweeps(
+    H: Array,
+    g: Array,
+    x: Array,
+    weight: Array,
+    ridge: Array,
+    lower: Array,
+    upper: Array,
+    sweeps: int,
+    tolerance: float,
+    change: Array,
+) -> None:
+    m, largest = len(x), 0.0
+    for _ in range(sweeps):
+        largest = 0.0
+        for i in range(m):
+            new = _minimiser(x[i], g[i], H[i, i], weight[i], ridge[i], lower[i], upper[i])
+            d = new - x[i]
+            if d != 0:
+                x[i] = new
+                row = H[i]
+                for j in range(m):
+                    g[j] += d * row[j]
+                largest = max(largest, abs(d) * (H[i, i] + ridge[i]))
+        if largest <= tolerance:
+            break
+    change[0] = largest
+
+
+@compiled
+def sweeps_dense(
+    A: Array,
+    members: Array,
+    curvature: Array,
+    r: Array,
+    h: Array,
+    x: Array,
+    weight: Array,
+    ridge: Array,
+    lower: Array,
+    upper: Array,
+    sweeps: int,
+    tolerance: float,
+    change: Array,
+) -> None:
+    n, largest = len(r), 0.0
+    for _ in range(sweeps):
+        largest = 0.0
+        for i in range(len(members)):
+            column = A[:, members[i]]
+            g = x[i] * 0
+            for k in range(n):
+                g += column[k] * r[k]
+            new = _minimiser(x[i], g, h[i], weight[i], ridge[i], lower[i], upper[i])
+            d = new - x[i]
+            if d != 0:
+                x[i] = new
+                for k in range(n):
+                    r[k] += d * curvature[k] * column[k]
+                largest = max(largest, abs(d) * (h[i] + ridge[i]))
+        if largest <= tolerance:
+            break
+    change[0] = largest
+
+
+@compiled
+def sweeps_sparse(
+    data: Array,
+    indices: Array,
+    indptr: Array,
+    members: Array,
+    curvature: Array,
+    r: Array,
+    h: Array,
+    x: Array,
+    weight: Array,
+    ridge: Array,
+    lower: Array,
+    upper: Array,
+    sweeps: int,
+    tolerance: float,
+    change: Array,
+) -> None:
+    largest = 0.0
+    for _ in range(sweeps):
+        largest = 0.0
+        for i in range(len(members)):
+            first, last = indptr[members[i]], indptr[members[i] + 1]
+            g = x[i] * 0
+            for k in range(first, last):
+                g += data[k] * r[indices[k]]
+            new = _minimiser(x[i], g, h[i], weight[i], ridge[i], lower[i], upper[i])
+            d = new - x[i]
+            if d != 0:
+                x[i] = new
+                for k in range(first, last):
+                    r[indices[k]] += d * curvature[indices[k]] * data[k]
+                largest = max(largest, abs(d) * (h[i] + ridge[i]))
+        if largest <= tolerance:
+            break
+    change[0] = largest
+
+
+@compiled
+def rows_of(
+    data: Array, indices: Array, indptr: Array, members: Array, starts: Array, positions: Array, values: Array
+) -> None:
+    n = len(starts) - 1
+    starts[:] = 0
+    for m in members:
+        for k in range(indptr[m], indptr[m + 1]):
+            starts[indices[k] + 1] += 1
+    for i in range(n):
+        starts[i + 1] += starts[i]
+    place = starts[:n].copy()
+    for j in range(len(members)):
+        for k in range(indptr[members[j]], indptr[members[j] + 1]):
+            i = indices[k]
+            positions[place[i]], values[place[i]] = j, data[k]
+            place[i] += 1
+
+
+@compiled
+def columns_gram(values: Array, positions: Array, starts: Array, curvature: Array, first: int, H: Array) -> None:
+    m = len(H)
+    H[first:] = 0
+    for i in range(len(starts) - 1):
+        a = starts[i]
+        for k in range(a, starts[i + 1]):
+            j = positions[k]
+            if j < first:
+                continue
+            t, row = curvature[i] * values[k], H[j]
+            for q in range(a, k + 1):
+                row[positions[q]] += t * values[q]
+    for j in range(first, m):
+        for i in range(j):
+            H[i, j] = H[j, i]
