@@ -45,8 +45,11 @@ OCTAVES, PARTS = 64, 16
 SMALL_PIVOT = 64.0
 """A pivot below so many roundings of its diagonal entry is zero."""
 
-GROUP = 1024
+GROUP = 4096
 """Trees are visited together until they have so many nodes, which stay in the nearest cache."""
+
+LENGTHS = 8
+"""Rows of so many entries between blocks or more stand together."""
 
 
 def forest_order(
@@ -229,13 +232,14 @@ def pack_forests(
     and `values`, those of earlier blocks first and up to `split` (n,); both have one entry more, which is zero. Whole
     numbers are uint32.
 
-    Trees are put together until they have `GROUP` nodes, and the nodes of such a group stand by depth, so that the
-    steps of a sweep do not wait for one another. Pivots are computed in float64. The answer is the smallest pivot over
+    Trees are put together until they have `GROUP` nodes. The nodes of such a group stand by depth, so that the steps of
+    a sweep do not wait for one another, and in a depth by the number of entries between blocks, so that the end of a
+    row can be foreseen. Pivots are computed in float64. The answer is the smallest pivot over
     its diagonal entry; a pivot that is zero to rounding gets the inverse zero. Work: two passes over H.
     """
     block = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     first, place = starts[block], np.empty(len(order), np.int64)
-    _by_depth(order, first + parent, block, nodes)
+    _by_depth(np.diff(indptr)[order], order, first + parent, block, nodes)
     place[nodes] = np.arange(len(order))
     above[place[order]] = place[order[first + parent]]
     pivots, link, whole = (np.zeros(len(order)) for _ in range(3))
@@ -262,8 +266,10 @@ def pack_forests(
     return float(least)
 
 
-def _by_depth(order: Array, above: Array, block: Array, nodes: Array) -> None:
-    """Write `order` with the nodes of each group of trees by depth; `above` are places in `order`."""
+def _by_depth(lengths: Array, order: Array, above: Array, block: Array, nodes: Array) -> None:
+    """Write `order` with the nodes of each group of trees by depth; `lengths` of rows and `above` are by place."""
+    below = above != np.arange(len(order))
+    outer = lengths - below - np.bincount(above[below], minlength=len(order))
     group, depth = np.zeros(len(order), np.int64), np.zeros(len(order), np.int64)
     begin = 0
     for k in range(len(order)):
@@ -272,7 +278,7 @@ def _by_depth(order: Array, above: Array, block: Array, nodes: Array) -> None:
         begin = k if new else begin
         group[k] = group[k - 1] + new if k else 0
         depth[k] = 0 if above[k] == k else depth[above[k]] + 1
-    nodes[:] = order[np.lexsort((depth, group))]
+    nodes[:] = order[np.lexsort((np.minimum(outer, LENGTHS - 1), depth, group))]
 
 
 def tree_sweep(

@@ -15,8 +15,9 @@ which does not cancel. On a lattice with 4 % of its nodes fixed, 89 sweeps becom
 As a **preconditioner**, M r is a sweep from zero and one back: block Gauss-Seidel, symmetric, and positive definite as
 A is. On the same lattice, 45 iterations of conjugate gradients become 16.
 
-Forests are eliminated once, at the set-up, and renumbered so that a sweep reads memory in one direction. A sweep there
-and back takes 1.6 to 2.6 times as long as a product with A, the set-up as long as 25.
+Forests are eliminated once, at the set-up, and renumbered so that neither the steps of a sweep wait for one another nor
+the ends of rows are a surprise. On 86,400 unknowns a sweep there and back takes 1.3 (combs) to 1.5 times as long as a
+product with A, the set-up 25 to 40 times.
 
 Reference: J. Nutini, I. Laradji and M. Schmidt, Let's make block coordinate descent converge faster, JMLR 23(131) 2022
 (message passing on forests); D. G. Anderson, J. ACM 12 (1965) 547-560.
@@ -291,6 +292,9 @@ def _groups(partition: Any, system: LinearSystem) -> tuple[Array, Array]:
         return starts, members
     blocks = partition.blocks(system) if hasattr(partition, "blocks") else partition
     starts, members = (np.asarray(part).astype(np.int32) for part in (blocks.pointers, blocks.indices))
-    if not np.array_equal(np.sort(members), np.arange(len(system.b))):
-        raise ProblemError(f"the partition has {len(members)} unknowns, expected each of {len(system.b)} once")
+    n, inside = len(system.b), members[(members >= 0) & (members < len(system.b))]
+    seen = np.zeros(n, bool)
+    seen[inside] = True
+    if len(members) != n or not seen.all():
+        raise ProblemError(f"the partition has {len(members)} unknowns, expected each of {n} once")
     return starts, members
