@@ -16,10 +16,10 @@ ICML 2003 (label propagation).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
 from functools import cached_property
-from math import inf, prod
-from typing import Any, ClassVar, TypeAlias
+from math import prod
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,6 +27,16 @@ from scipy.sparse.csgraph import connected_components
 
 from resolvent import kernels
 from resolvent.errors import ProblemError
+from resolvent.problems.graph_terms import (
+    EdgeLoss,
+    HuberEdges,
+    LogCoshEdges,
+    LogisticLabels,
+    QuadraticEdges,
+    Towards,
+    Unary,
+    finite_numbers,
+)
 from resolvent.problems.linear import LinearSystem
 from resolvent.typing import Array, Matrix
 
@@ -39,147 +49,6 @@ __all__ = [
     "QuadraticEdges",
     "Towards",
 ]
-
-
-@dataclass(frozen=True)
-class QuadraticEdges:
-    """phi(t) = t^2 / 2."""
-
-    kind: ClassVar[int] = 0
-    parameter: ClassVar[float] = 0.0
-
-
-@dataclass(frozen=True)
-class HuberEdges:
-    """phi(t) = t^2 / 2 for ``abs(t) <= delta``, linear beyond: jumps between regions stay.
-
-    Parameters
-    ----------
-    delta : float
-        > 0.
-    """
-
-    delta: float
-    kind: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        _require_positive(self.delta, "delta")
-
-    @property
-    def parameter(self) -> float:
-        return float(self.delta)
-
-
-@dataclass(frozen=True)
-class LogCoshEdges:
-    """phi(t) = s^2 log cosh(t / s): as `HuberEdges`, with all derivatives.
-
-    Parameters
-    ----------
-    s : float
-        > 0.
-    """
-
-    s: float
-    kind: ClassVar[int] = 2
-
-    def __post_init__(self) -> None:
-        _require_positive(self.s, "s")
-
-    @property
-    def parameter(self) -> float:
-        return float(self.s)
-
-
-EdgeLoss: TypeAlias = QuadraticEdges | HuberEdges | LogCoshEdges
-
-
-class Towards:
-    """psi_i(x) = a_i (x - c_i)^2 / 2.
-
-    Parameters
-    ----------
-    values : array_like (N,) or (N, k) or float
-        c, of all nodes; those of fixed nodes are not used.
-    weights : array_like (N,) or float
-        a >= 0.
-    """
-
-    def __init__(self, values: Any, weights: Any = 1.0) -> None:
-        self.values, self.weights = _numbers(values, "values"), _non_negative(weights, "weights")
-
-    def on(self, nodes: Array, size: int, responses: int) -> Towards:
-        """Return the term of some nodes, values (n, k) and weights (n, 1)."""
-        values = _by_column(self.values, size, "values")[nodes]
-        return Towards(values, _by_column(self.weights, size, "weights", columns=1)[nodes])
-
-    @property
-    def responses(self) -> int:
-        return 1 if self.values.ndim < 2 else int(self.values.shape[1])
-
-    def value(self, X: Array) -> float:
-        return float(0.5 * np.sum(self.weights * (X - self.values) ** 2))
-
-    def slope(self, X: Array) -> Array:
-        slopes: Array = self.weights * (X - self.values)
-        return slopes
-
-    def curvature(self, X: Array) -> Array:
-        curvatures: Array = np.broadcast_to(self.weights, X.shape)
-        return curvatures
-
-    @property
-    def bound(self) -> Array:
-        """The largest curvature, (n, 1)."""
-        return self.weights
-
-
-class LogisticLabels:
-    """psi_i(x) = a_i log(1 + exp(-y_i x)).
-
-    Parameters
-    ----------
-    labels : array_like (N,) or (N, k)
-        y in {-1, 0, 1}, of all nodes; 0 where a node has no label.
-    weights : array_like (N,) or float
-        a >= 0.
-    """
-
-    def __init__(self, labels: Any, weights: Any = 1.0) -> None:
-        self.labels, self.weights = _numbers(labels, "labels"), _non_negative(weights, "weights")
-        if not np.isin(self.labels, (-1, 0, 1)).all():
-            raise ProblemError(f"labels has the values {np.unique(self.labels)[:5]}, expected -1, 0 and 1")
-
-    def on(self, nodes: Array, size: int, responses: int) -> LogisticLabels:
-        """Return the term of some nodes, labels (n, k) and weights (n, k), 0 without a label."""
-        labels = _by_column(self.labels, size, "labels")[nodes]
-        weights = _by_column(self.weights, size, "weights", columns=1)[nodes] * (labels != 0)
-        return LogisticLabels(labels, weights)
-
-    @property
-    def responses(self) -> int:
-        return 1 if self.labels.ndim < 2 else int(self.labels.shape[1])
-
-    def value(self, X: Array) -> float:
-        return float(np.sum(self.weights * np.logaddexp(0, -self.labels * X)))
-
-    def slope(self, X: Array) -> Array:
-        slopes: Array = -self.weights * self.labels * _logistic(-self.labels * X)
-        return slopes
-
-    def curvature(self, X: Array) -> Array:
-        share = _logistic(X)
-        curvatures: Array = self.weights * share * (1 - share)
-        return curvatures
-
-    @property
-    def bound(self) -> Array:
-        """The largest curvature, (n, 1)."""
-        bounds: Array = 0.25 * self.weights.max(axis=1, keepdims=True)
-        return bounds
-
-
-Unary: TypeAlias = Towards | LogisticLabels
 
 
 class GraphModel:
@@ -206,6 +75,8 @@ class GraphModel:
     free : array (n,) of int
         The free nodes.
     fixed_values : array (m,) or (m, k)
+    convex : bool
+        True.
 
     Raises
     ------
@@ -221,6 +92,8 @@ class GraphModel:
     >>> model.value(np.array([1.0])), model.gradient(np.array([1.0]))
     (3.0, array([0.]))
     """
+
+    convex: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -249,6 +122,23 @@ class GraphModel:
         self.weights, self.columns, self.pointers = rows.data, _narrow(rows.indices), _narrow(rows.indptr)
         self._all = np.arange(self.n, dtype=np.int32)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of x: (n,) or (n, k)."""
+        columnwise = self.fixed_values.ndim == 2 or self.responses > 1
+        return (self.n, self.responses) if columnwise else (self.n,)
+
+    def astype(self, dtype: Any) -> Self:
+        """Return the model in float32 or float64, itself where it is that."""
+        if self.dtype == dtype:
+            return self
+        other = copy.copy(self)
+        for name in ("bounds", "pattern", "floating"):
+            other.__dict__.pop(name, None)
+        other.dtype = np.dtype(dtype)
+        other.weights, other.fixed_values = self.weights.astype(dtype), self.fixed_values.astype(dtype)
+        return other
+
     @cached_property
     def _places(self) -> tuple[Array, Array, Array, Array]:
         """Indices and indptr of the Hessian, where each edge goes in it, and where its diagonal stands."""
@@ -266,13 +156,18 @@ class GraphModel:
         return indices, indptr, slots, diagonal
 
     @cached_property
-    def lipschitz(self) -> Array:
-        """An upper bound of each diagonal entry of the Hessian, (n,)."""
+    def bounds(self) -> Array:
+        """An upper bound of each diagonal entry of the Hessian for one right-hand side, (n,)."""
         rows = np.repeat(self._all, np.diff(self.pointers))
         bounds = np.bincount(rows, self.weights, self.n)
         if self.unary is not None:
             bounds = bounds + self.unary.bound[:, 0]
         return bounds.astype(self.dtype)
+
+    @property
+    def lipschitz(self) -> Array:
+        """An upper bound of each diagonal entry of the Hessian, like x."""
+        return self.bounds if len(self.shape) == 1 else np.repeat(self.bounds[:, None], self.responses, axis=1)
 
     @cached_property
     def pattern(self) -> Matrix:
@@ -281,7 +176,7 @@ class GraphModel:
         data = np.zeros(len(indices), self.dtype)
         inside = slots >= 0
         data[slots[inside]] = -self.weights[inside]
-        data[diagonal] = self.lipschitz
+        data[diagonal] = self.bounds
         return sp.csr_array((data, indices, indptr), shape=(self.n, self.n))
 
     def everywhere(self, x: Array) -> Array:
@@ -387,20 +282,21 @@ class GraphQuadratic(GraphModel):
         zero = np.zeros((self.n, self.responses), self.dtype)
         self.H = self.pattern  # the bounds are attained
         q = -self.gradient(zero)
-        self.q = q if self.columnwise else q[:, 0]
+        self.q = q.reshape(self.shape)
         self.constant = self.value(zero)
 
-    @property
-    def columnwise(self) -> bool:
-        """Whether x has the shape (n, k)."""
-        return self.fixed_values.ndim == 2 or self.responses > 1
+    def astype(self, dtype: Any) -> Self:
+        other = super().astype(dtype)
+        if other is not self:
+            other.H, other.q = other.pattern, self.q.astype(dtype)
+        return other
 
     def linear_system(self, response: int = 0) -> LinearSystem:
         """Return H x = q for one right-hand side.
 
         Components that nothing holds make H singular; they are handed on as its null space.
         """
-        q = self.q[:, response] if self.columnwise else self.q
+        q = self.q.reshape(self.n, -1)[:, response]
         return LinearSystem(self.H, q, spd=True, null_space=self.floating, name="graph", dtype=self.dtype)
 
     @cached_property
@@ -455,7 +351,7 @@ def _read_fixed(fixed: Any, size: int) -> tuple[Array, Array]:
 
 
 def _read_values(values: Any, count: int, dtype: Any) -> Array:
-    given = np.zeros(0) if values is None else _numbers(values, "values")
+    given = np.zeros(0) if values is None else finite_numbers(values, "values")
     if given.ndim not in (1, 2) or len(given) != count:
         raise ProblemError(
             f"values has shape {given.shape}, expected ({count},) or ({count}, k), one for each of fixed"
@@ -472,39 +368,5 @@ def _responses(values: Array, unary: Unary | None) -> int:
     return int(max(numbers, default=1))
 
 
-def _numbers(value: Any, name: str) -> Array:
-    numbers = np.asarray(value)
-    if numbers.dtype.kind not in "fiub" or not np.isfinite(numbers).all():
-        raise ProblemError(f"{name} has dtype {numbers.dtype} or is not finite, expected finite numbers")
-    return numbers.astype(np.float64)
-
-
-def _non_negative(value: Any, name: str) -> Array:
-    numbers = _numbers(value, name)
-    if (numbers < 0).any():
-        raise ProblemError(f"{name} has {numbers.min()}, expected numbers >= 0")
-    return numbers
-
-
-def _by_column(value: Array, size: int, name: str, columns: int | None = None) -> Array:
-    """Return a number, (N,) or (N, k) array as (N, k) or, where `columns` says so, (N, columns)."""
-    if value.ndim == 0:
-        return np.full((size, 1), float(value))
-    if value.ndim > 2 or len(value) != size or (value.ndim == 2 and columns not in (None, value.shape[1])):
-        wanted = f"({size},)" if columns == 1 else f"({size},) or ({size}, k)"
-        raise ProblemError(f"{name} has shape {value.shape}, expected {wanted}, one for each node")
-    return value.reshape(size, -1)
-
-
 def _narrow(indices: Array) -> Array:
     return indices.astype(np.int32) if len(indices) < np.iinfo(np.int32).max else indices
-
-
-def _logistic(t: Array) -> Array:
-    half: Array = 0.5 * (1 + np.tanh(0.5 * t))  # 1 / (1 + exp(-t)) without overflow
-    return half
-
-
-def _require_positive(value: float, name: str) -> None:
-    if not 0 < value < inf:
-        raise ProblemError(f"{name} is {value!r}, expected a number > 0")

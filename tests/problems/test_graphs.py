@@ -132,6 +132,17 @@ def test_float32_stays(rng):
     assert np.abs(model.gradient(x) - wide.gradient(x.astype(np.float64))).max() <= 1e-5
 
 
+def test_models_change_their_type(rng):
+    model = GraphQuadratic(weights(rng), FIXED, rng.standard_normal((3, 2)))
+    single = model.astype(np.float32)
+    assert model.astype(np.float64) is model
+    assert single.shape == model.shape == model.lipschitz.shape == (9, 2)
+    x = rng.standard_normal((9, 2))
+    assert single.gradient(x.astype(np.float32)).dtype == single.H.dtype == single.q.dtype == np.float32
+    assert model.H.dtype == model.gradient(x).dtype == np.float64
+    assert np.abs(single.gradient(x.astype(np.float32)) - model.gradient(x)).max() <= 1e-5
+
+
 def test_large_differences_do_not_overflow():
     for edges in LOSSES[1:]:
         model = GraphModel(lattice_weights((1, 3)), [0, 2], [0.0, 1e6], edges=edges, unary=LogisticLabels([0, 1, 0]))

@@ -1,7 +1,7 @@
 """Forests inside sparse symmetric matrices, compiled. Meaning and shapes: `resolvent.kernels.reference.forests`.
 
 In a packed partition a root is its own parent with the ratio zero, so that no branch is left in the loops. Places are
-unsigned, so that Numba need not test them for a sign; with the order of the nodes this makes a sweep three times faster.
+unsigned, so that Numba need not test them for a sign; with the order of the nodes a sweep is three times faster so.
 """
 
 from __future__ import annotations

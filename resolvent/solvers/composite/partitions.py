@@ -282,9 +282,9 @@ def _curvatures(problem: Any, row_sums: bool) -> Array:
     smooth = getattr(problem, "smooth", problem)
     if row_sums:
         return np.asarray(abs(graph_of(problem)).sum(axis=1)).ravel()
-    found = getattr(smooth, "lipschitz", None)
+    found = getattr(smooth, "bounds", getattr(smooth, "lipschitz", None))  # of a graph, once for all right-hand sides
     if found is not None:
-        return np.asarray(found() if callable(found) else found)
+        return np.asarray(found)
     return np.asarray(abs(graph_of(problem).diagonal()))
 
 
