@@ -103,7 +103,7 @@ def forest_step(
     x: Array, gradient: Array,
 ) -> float:  # fmt: skip
     m = order.shape[0]
-    d, rhs = np.empty(m), np.empty(m)
+    d, rhs = np.empty(m, np.float64), np.empty(m, np.float64)
     for k in range(m):
         rhs[k] = -gradient[order[k]]
     if forest_solve(data, diagonal, order, parent, edge, free, rhs, d) > 0:
@@ -123,14 +123,20 @@ def forest_step(
 @compiled
 def order_by_score(scores: Array, order: Array) -> None:
     n = scores.shape[0]
-    bits = scores.astype(np.float64).view(np.int64)
+    wide = np.empty(n, np.float64)
+    bits = wide.view(np.int64)
     most = np.int64(0)
     for i in range(n):
+        wide[i] = scores[i]
         bits[i] >>= SHIFT
-        most = max(most, bits[i])
-    starts = np.zeros(BUCKETS + 1, np.int64)
+        if bits[i] > most:
+            most = bits[i]
+    starts = np.empty(BUCKETS + 1, np.int64)
+    for key in range(BUCKETS + 1):
+        starts[key] = 0
     for i in range(n):
-        bits[i] = min(most - bits[i], BUCKETS - 1)
+        key = most - bits[i]
+        bits[i] = key if key < BUCKETS else BUCKETS - 1
         starts[bits[i] + 1] += 1
     for key in range(BUCKETS):
         starts[key + 1] += starts[key]
@@ -151,8 +157,10 @@ def _top(root: Array, node: int) -> int:
 @compiled
 def greedy_forest(indices: Array, indptr: Array, order: Array, members: Array) -> int:
     n = indptr.shape[0] - 1
-    root = np.full(n, -1, np.int32)  # -1: not taken
-    seen = np.full(n, -1, np.int32)  # the last node that had a neighbour in the tree of this root
+    root = np.empty(n, np.int32)  # -1: not taken
+    seen = np.empty(n, np.int32)  # the last node that had a neighbour in the tree of this root
+    for node in range(n):
+        root[node], seen[node] = -1, -1
     taken = 0
     for k in range(order.shape[0]):
         node = order[k]
@@ -180,9 +188,10 @@ def greedy_forest(indices: Array, indptr: Array, order: Array, members: Array) -
 @compiled
 def tree_partition(indices: Array, indptr: Array, order: Array, label: Array) -> int:
     n = indptr.shape[0] - 1
-    root, seen = np.empty(n, np.int32), np.full(n, -1, np.int32)
-    closed = np.full(n + 1, -1, np.int32)  # the last node that closes a cycle in this forest
-    label[:] = -1
+    root, seen = np.empty(n, np.int32), np.empty(n, np.int32)
+    closed = np.empty(n, np.int32)  # the last node that closes a cycle in this forest
+    for node in range(n):
+        label[node], seen[node], closed[node] = -1, -1, -1
     forests = 0
     for k in range(order.shape[0]):
         node = order[k]
@@ -196,7 +205,8 @@ def tree_partition(indices: Array, indptr: Array, order: Array, label: Array) ->
         found = 0
         while found < forests and closed[found] == node:
             found += 1
-        forests = max(forests, found + 1)
+        if found == forests:
+            forests += 1
         label[node], root[node] = found, node
         for j in range(indptr[node], indptr[node + 1]):
             other = indices[j]
@@ -208,8 +218,9 @@ def tree_partition(indices: Array, indptr: Array, order: Array, label: Array) ->
 @compiled
 def colour(indices: Array, indptr: Array, order: Array, label: Array) -> int:
     n = indptr.shape[0] - 1
-    sizes, seen = np.zeros(n + 1, np.int32), np.full(n + 1, -1, np.int32)
-    label[:] = -1
+    sizes, seen = np.empty(n, np.int32), np.empty(n, np.int32)
+    for node in range(n):
+        label[node], sizes[node], seen[node] = -1, 0, -1
     colours = 0
     for k in range(order.shape[0]):
         node = order[k]
@@ -221,7 +232,8 @@ def colour(indices: Array, indptr: Array, order: Array, label: Array) -> int:
         for c in range(colours):
             if seen[c] != node and (best == colours or sizes[c] < sizes[best]):
                 best = c
-        colours = max(colours, best + 1)
+        if best == colours:
+            colours += 1
         label[node] = best
         sizes[best] += 1
     return colours
@@ -236,8 +248,10 @@ def _by_depth(
     `above` takes the places of the parents, `place` is the inverse of `nodes`.
     """
     n = order.shape[0]
-    depth, outer, ranked = np.zeros(n, np.int32), np.zeros(n, np.int32), np.empty(n, np.int32)
-    counts = np.zeros(n + LENGTHS + 1, np.int32)
+    depth, outer, ranked = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
+    counts = np.empty(n + LENGTHS + 1, np.int32)
+    for k in range(n):
+        depth[k], outer[k] = 0, 0
     for block in range(starts.shape[0] - 1):
         first, last = starts[block], starts[block + 1]
         begin = first
@@ -247,20 +261,24 @@ def _by_depth(
                 outer[end] += indptr[order[end] + 1] - indptr[order[end]]
                 if parent[end] != end - first:
                     depth[end] = depth[first + parent[end]] + 1
-                    deepest = max(deepest, depth[end])
+                    if depth[end] > deepest:
+                        deepest = depth[end]
                     outer[end] -= 1
                     outer[first + parent[end]] -= 1
                 end += 1
-            counts[: LENGTHS + 1] = 0
+            for length in range(LENGTHS + 1):
+                counts[length] = 0
             for k in range(begin, end):
-                outer[k] = min(outer[k], LENGTHS - 1)
+                if outer[k] >= LENGTHS:
+                    outer[k] = LENGTHS - 1
                 counts[outer[k] + 1] += 1
             for length in range(LENGTHS):
                 counts[length + 1] += counts[length]
             for k in range(begin, end):
                 ranked[begin + counts[outer[k]]] = k
                 counts[outer[k]] += 1
-            counts[: deepest + 2] = 0
+            for level in range(deepest + 2):
+                counts[level] = 0
             for k in range(begin, end):
                 counts[depth[k] + 1] += 1
             for level in range(deepest + 1):
@@ -283,7 +301,7 @@ def pack_forests(
 ) -> float:  # fmt: skip
     n = order.shape[0]
     place = np.empty(n, np.uint32)
-    pivots, link, whole = np.zeros(n), np.zeros(n), np.zeros(n)
+    pivots, link, whole = np.empty(n, np.float64), np.empty(n, np.float64), np.empty(n, np.float64)
     _by_depth(indptr, starts, order, parent, nodes, above, place)
     filled, one, zero = np.uint64(0), np.uint64(1), data.dtype.type(0)
     for block in range(starts.shape[0] - 1):
@@ -306,9 +324,11 @@ def pack_forests(
             whole[k], link[k] = diagonal, up
             pivots[k] = whole[k]
     pointers[n], columns[filled], values[filled] = filled, 0, 0
-    least, small = 1.0, SMALL_PIVOT * np.finfo(data.dtype).eps
+    least, small = 1.0, SMALL_PIVOT * (2.0**-52 if data.itemsize == 8 else 2.0**-23)
     for k in range(n - 1, -1, -1):
-        least = min(least, pivots[k] / whole[k] if whole[k] > 0 else pivots[k])
+        share = pivots[k] / whole[k] if whole[k] > 0 else pivots[k]
+        if share < least:
+            least = share
         one_over = 0.0 if abs(pivots[k]) <= small * whole[k] else 1 / pivots[k]
         factor = link[k] * one_over
         inverse[k], ratio[k] = one_over, factor
@@ -332,7 +352,8 @@ def tree_sweep(
     for visit in range(visits):
         block = visit if visit < blocks else 2 * (blocks - 1) - visit
         first, last = np.uint64(starts[block]), np.uint64(starts[block + 1])
-        y[first:last] = nothing  # here children leave what they pass on
+        for j in range(first, last):
+            y[j] = nothing  # here children leave what they pass on
         k = last
         if symmetric and visit < blocks:  # from zero: later blocks are zero still
             while k > first:
