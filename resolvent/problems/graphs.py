@@ -8,7 +8,8 @@ An edge to a fixed node takes its value; edges between fixed nodes are constant 
 (`QuadraticEdges`, `HuberEdges`, `LogCoshEdges`), psi a unary term (`Towards`, `LogisticLabels`) or nothing. Label
 propagation of several classes is several right-hand sides: values of shape (m, k) make x of shape (n, k).
 
-With quadratic edges, f(x) = x^T H x / 2 - q^T x + constant with H sparse: `GraphQuadratic`.
+A model is the smooth part of a `CompositeProblem`, beside bounds or an L1 norm. With quadratic edges it is
+x^T H x / 2 - q^T x + constant with a sparse H: `GraphQuadratic`.
 
 Reference: X. Zhu, Z. Ghahramani and J. Lafferty, Semi-supervised learning using Gaussian fields and harmonic functions,
 ICML 2003 (label propagation).

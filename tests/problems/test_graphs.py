@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import spsolve
 
 from resolvent.errors import ProblemError
-from resolvent.problems import graphs
+from resolvent.problems import CompositeProblem, graphs, terms
 from resolvent.problems.graphs import (
     GraphModel,
     GraphQuadratic,
@@ -18,7 +18,8 @@ from resolvent.problems.graphs import (
     QuadraticEdges,
     Towards,
 )
-from resolvent.problems.library.lattice import lattice_graph, lattice_weights, two_moons_graph
+from resolvent.problems.library.lattice import lattice, lattice_graph, lattice_weights, two_moons, two_moons_graph
+from resolvent.solvers.composite.partitions import TreePartition
 
 LOSSES = [QuadraticEdges(), HuberEdges(0.7), LogCoshEdges(0.7)]
 PHI = [
@@ -132,6 +133,24 @@ def test_float32_stays(rng):
     assert np.abs(model.gradient(x) - wide.gradient(x.astype(np.float64))).max() <= 1e-5
 
 
+@pytest.mark.parametrize("edges", LOSSES, ids=repr)
+@pytest.mark.parametrize("term", [terms.NoTerm(), terms.Box(-0.2, 0.3), terms.L1(0.05)], ids=repr)
+def test_a_graph_is_a_smooth_part(rng, edges, term):
+    """Proximal coordinate steps on the model end where the residual is zero."""
+    model = GraphModel(weights(rng), FIXED, VALUES, edges=edges, unary=Towards(0.1, 0.2))
+    problem = CompositeProblem(smooth=model, term=term)
+    x, L = problem.x0.copy(), 2 * model.lipschitz
+    for _ in range(3000):
+        x = problem.term.prox(x - problem.gradient(x) / L, 1 / L)
+    assert problem.residual(x) <= 1e-10 * problem.scale()
+    least = problem.objective(x)
+    for _ in range(20):
+        other = problem.term.prox(x + 0.1 * rng.standard_normal(9), 1e-12 * np.ones(9))
+        assert problem.objective(other) >= least - 1e-12
+    assert problem.evaluations(problem.counts) > 3000
+    assert TreePartition().blocks(problem).require_cover(9) is None
+
+
 def test_models_change_their_type(rng):
     model = GraphQuadratic(weights(rng), FIXED, rng.standard_normal((3, 2)))
     single = model.astype(np.float32)
@@ -221,6 +240,10 @@ def test_the_library_has_the_published_sizes():
     assert set(two_moons_graph(200).fixed_values) == {1.0, 2.0}
     assert np.array_equal(lattice_graph(seed=3).q, lattice_graph(seed=3).q)
     assert not np.array_equal(lattice_graph(seed=3).q, lattice_graph(seed=4).q)
+    bounded = lattice((20, 20), term=terms.Box(-5.0, 5.0))
+    assert "bounds" in bounded.features()
+    assert bounded.smooth.n == lattice_graph((20, 20)).n
+    assert two_moons(400).smooth.n == 380
     assert lattice_graph((4, 5, 6)).grid == (4, 5, 6)
     for wrong in ({"labelled": 0.0}, {"grid": (0, 3)}):
         with pytest.raises(ProblemError):

@@ -354,23 +354,23 @@ def tree_sweep(
         first, last = np.uint64(starts[block]), np.uint64(starts[block + 1])
         for j in range(first, last):
             y[j] = nothing  # here children leave what they pass on
-        k = last
+        back = last
         if symmetric and visit < blocks:  # from zero: later blocks are zero still
-            while k > first:
-                k -= one
-                total = rhs[k] + y[k]
-                for j in range(pointers[k], split[k]):
+            while back > first:
+                back -= one
+                total = rhs[back] + y[back]
+                for j in range(pointers[back], split[back]):
                     total -= values[j] * y[columns[j]]
-                y[k] = total
-                y[above[k]] -= ratio[k] * total
+                y[back] = total
+                y[above[back]] -= ratio[back] * total
         else:
-            while k > first:
-                k -= one
-                total = rhs[k] + y[k]
-                for j in range(pointers[k], pointers[k + one]):
+            while back > first:
+                back -= one
+                total = rhs[back] + y[back]
+                for j in range(pointers[back], pointers[back + one]):
                     total -= values[j] * y[columns[j]]
-                y[k] = total
-                y[above[k]] -= ratio[k] * total
+                y[back] = total
+                y[above[back]] -= ratio[back] * total
         for k in range(first, last):
             y[k] = y[k] * inverse[k] - ratio[k] * y[above[k]]
     for k in range(n):

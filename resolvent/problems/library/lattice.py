@@ -12,10 +12,31 @@ from scipy.spatial import cKDTree
 
 from resolvent.errors import ProblemError
 from resolvent.problems.checks import require_size
+from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.graphs import GraphQuadratic
+from resolvent.problems.term_base import Term
+from resolvent.problems.terms import NoTerm
 from resolvent.typing import Array, Matrix
 
-__all__ = ["lattice_graph", "lattice_weights", "two_moons_graph"]
+__all__ = ["lattice", "lattice_graph", "lattice_weights", "two_moons", "two_moons_graph"]
+
+
+def lattice(
+    grid: tuple[int, ...] = (50, 50),
+    weight: float = 1e5,
+    labelled: float = 0.04,
+    seed: int = 0,
+    term: Term | None = None,
+) -> CompositeProblem:
+    """Return `lattice_graph` with a term, such as bounds or an L1 norm; default none."""
+    graph = lattice_graph(grid, weight, labelled, seed)
+    return CompositeProblem(smooth=graph, term=NoTerm() if term is None else term, name="lattice")
+
+
+def two_moons(points: int = 2000, seed: int = 0, term: Term | None = None) -> CompositeProblem:
+    """Return `two_moons_graph`, five neighbours a point and one in twenty labelled, with a term; default none."""
+    graph = two_moons_graph(points, labelled=max(1, points // 20), seed=seed)
+    return CompositeProblem(smooth=graph, term=NoTerm() if term is None else term, name="two moons")
 
 
 def lattice_weights(grid: tuple[int, ...], weight: float = 1.0) -> Matrix:
