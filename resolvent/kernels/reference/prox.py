@@ -1,0 +1,411 @@
+"""Penalties: proximal points, scores of coordinates and of groups, duality gaps; the meaning of the compiled twins.
+
+Separable penalties, a sum over coordinates of
+
+==== ==================================================================================================== ==========
+kind                                                                                                       gamma
+==== ==================================================================================================== ==========
+0    ``weight abs(u) + ridge u^2 / 2`` for lower <= u <= upper
+1    MCP: ``weight a - a^2 / (2 gamma)`` for a = abs(u) <= gamma weight, then constant                         > 0
+2    SCAD: ``weight a`` to a = weight, then the slope ``(gamma weight - a) / (gamma - 1)`` down to 0           > 1
+3    ``weight sqrt(abs(u))``
+==== ==================================================================================================== ==========
+
+`weight`, `ridge`, `lower`, `upper`, steps and curvatures have one entry per coordinate, or one for all; `ridge` and the
+bounds belong to kind 0 alone. Group penalties are ``sum_b weight_b norm2(x_b) + l1 norm1(x)`` over the blocks
+``indices[pointers[b]:pointers[b + 1]]`` of a flat x, which cover it; weights, steps and curvatures have one entry per
+block, or one for all. Everything is computed in float64, whatever the type of the arrays.
+
+Scores of a coordinate or a block with gradient g and curvature bound L, d its proximal gradient step:
+
+==== ============================================================= ====
+rule score                                                         name
+==== ============================================================= ====
+0    the distance of -g to the subdifferential                     GS-s
+1    norm2(d)                                                      GS-r
+2    ``-(g d + L norm2(d)^2 / 2 + penalty(x + d) - penalty(x))``   GS-q
+==== ============================================================= ====
+
+The *gap* of a slope c is ``penalty(x) + conjugate(c) - c x >= 0``: zero where c is a subgradient at x, inf where x or c
+is out of its domain. It is written without a difference of large numbers, and so are the steps d.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from resolvent.typing import Array
+
+__all__ = [
+    "dual_scale",
+    "gap",
+    "group_dual_scale",
+    "group_gap",
+    "group_prox",
+    "group_scores",
+    "group_value",
+    "prox",
+    "scores",
+    "value",
+]
+
+CONVEX, MCP, SCAD, HALF = range(4)
+DISTANCE, STEP, DECREASE = range(3)
+LEAST = 1e-30
+"""Stands for a curvature of zero: a step as long as the penalty lets it be."""
+SLACK = 1e-12
+"""How far beyond its bound, relatively, rounding may carry a slope that was scaled into the domain of a conjugate."""
+
+
+def _wide(*arrays: Array) -> tuple[Array, ...]:
+    return tuple(a.astype(np.float64, copy=False) for a in arrays)
+
+
+# ---- separable penalties
+
+
+def prox(
+    v: Array, step: Array, kind: int, weight: Array, ridge: Array, lower: Array, upper: Array, gamma: float, out: Array
+) -> None:
+    """Write argmin_u (u - v)^2 / (2 step) + penalty(u); the smaller one of two minimisers. Work: one pass."""
+    v, step, weight, ridge, lower, upper = _wide(v, step, weight, ridge, lower, upper)
+    out[:] = _prox(v, step, kind, weight, ridge, lower, upper, gamma)
+
+
+def _prox(
+    v: Array, t: Array, kind: int, w: Array, ridge: Array, lower: Array, upper: Array, gamma: float
+) -> Array:  # fmt: skip
+    size, sign = np.abs(v), np.sign(v)
+    found: Array
+    if kind == CONVEX:
+        found = np.clip(sign * np.maximum(size - t * w, 0) / (1 + t * ridge), lower, upper)
+        return found
+    if kind == MCP:
+        slope = np.where(t < gamma, 1 - t / gamma, 1)
+        inner = np.where(size <= gamma * w, np.maximum(size - t * w, 0) / slope, size)
+        found = sign * np.where(t < gamma, inner, np.where(size > w * np.sqrt(gamma * t), size, 0))
+        return found
+    found = sign * (_scad(size, t, w, gamma) if kind == SCAD else _half(size, t * w))
+    return found
+
+
+def _scad(size: Array, t: Array, w: Array, gamma: float) -> Array:
+    """Return the proximal points of sizes v >= 0; where two minima may exist, the values decide."""
+    none = np.zeros(1)
+    first, last = np.clip(size - t * w, 0, w), np.maximum(size, gamma * w)
+    regular = gamma - 1 > t
+    bend = np.where(regular, gamma - 1 - t, 1)
+    middle = np.clip(((gamma - 1) * size - t * gamma * w) / bend, w, gamma * w)
+    unique = np.where(size <= w * (1 + t), first, np.where(size <= gamma * w, middle, size))
+    a, b = ((u - size) ** 2 / 2 + t * _values(u, SCAD, w, none, gamma) for u in (first, last))
+    return np.where(regular, unique, np.where(b < a, last, first))
+
+
+def _half(size: Array, m: Array) -> Array:
+    """Return argmin_u (u - size)^2 / 2 + m sqrt(u) (Xu, Chang, Xu and Zhang 2012)."""
+    far = size > 1.5 * np.cbrt(m * m)
+    safe = np.where(far, size, 1)
+    cosine = np.where(far, m / 4 * (safe / 3) ** -1.5, 0)
+    return np.where(far, 2 / 3 * safe * (1 + np.cos(2 / 3 * (np.pi - np.arccos(np.minimum(cosine, 1))))), 0)
+
+
+def value(x: Array, kind: int, weight: Array, ridge: Array, lower: Array, upper: Array, gamma: float) -> float:
+    """Return the sum of the penalties, inf where x leaves the bounds. Work: one pass."""
+    x, weight, ridge, lower, upper = _wide(x, weight, ridge, lower, upper)
+    if ((x < lower) | (x > upper)).any():
+        return np.inf
+    return float(_values(x, kind, weight, ridge, gamma).sum())
+
+
+def _values(x: Array, kind: int, w: Array, ridge: Array, gamma: float) -> Array:
+    a = np.abs(x)
+    if kind == MCP:
+        return np.where(a <= gamma * w, w * a - a * a / (2 * gamma), 0.5 * gamma * w * w)
+    if kind == SCAD:
+        middle = (2 * gamma * w * a - a * a - w * w) / (2 * (gamma - 1))
+        return np.where(a <= w, w * a, np.where(a <= gamma * w, middle, 0.5 * (gamma + 1) * w * w))
+    found: Array = w * np.sqrt(a) if kind == HALF else w * a + 0.5 * ridge * x * x
+    return found
+
+
+def scores(
+    x: Array, gradient: Array, curvature: Array, kind: int, weight: Array, ridge: Array, lower: Array, upper: Array,
+    gamma: float, rule: int, out: Array,
+) -> None:  # fmt: skip
+    """Write the scores of all coordinates by one of the rules. Work: one pass."""
+    x, g, L, w, ridge, lower, upper = _wide(x, gradient, curvature, weight, ridge, lower, upper)
+    if rule == DISTANCE:
+        low, high = _slopes(x, kind, w, ridge, gamma)
+        low, high = np.where(x <= lower, -np.inf, low), np.where(x >= upper, np.inf, high)
+        out[:] = np.maximum(np.maximum(g + low, -(g + high)), 0)
+        return
+    L = np.maximum(L, LEAST)
+    d = _step(x, g, L, kind, w, ridge, lower, upper, gamma)
+    if rule == STEP:
+        out[:] = np.abs(d)
+        return
+    z = x + d
+    if kind == CONVEX:
+        change = w * np.where(x * z > 0, np.sign(x) * d, np.abs(z) - np.abs(x)) + ridge * d * (x + 0.5 * d)
+    else:
+        change = _values(z, kind, w, ridge, gamma) - _values(x, kind, w, ridge, gamma)
+    out[:] = np.maximum(-(d * (g + 0.5 * L * d) + change), 0)
+
+
+def _slopes(x: Array, kind: int, w: Array, ridge: Array, gamma: float) -> tuple[Array, Array]:
+    """Return the ends of the subdifferential, bounds left out."""
+    a, sign = np.abs(x), np.sign(x)
+    if kind == MCP:
+        slope = np.maximum(w - a / gamma, 0)
+    elif kind == SCAD:
+        slope = np.minimum(w, np.maximum(gamma * w - a, 0) / (gamma - 1))
+    elif kind == HALF:
+        slope = 0.5 * w / np.sqrt(np.where(a > 0, a, 1))
+    else:
+        slope = w + ridge * a
+    at_zero = np.where(w > 0, np.inf, 0) if kind == HALF else w
+    return np.where(x == 0, -at_zero, sign * slope), np.where(x == 0, at_zero, sign * slope)
+
+
+def _step(
+    x: Array, g: Array, L: Array, kind: int, w: Array, ridge: Array, lower: Array, upper: Array, gamma: float
+) -> Array:  # fmt: skip
+    """Return prox(x - g / L) - x, without that difference where both points lie on one smooth piece."""
+    if kind == CONVEX:
+        up, down = (-(g + s * w + ridge * x) / (L + ridge) for s in (1, -1))
+        d = np.where((x >= 0) & (x + up > 0), up, np.where((x <= 0) & (x + down < 0), down, -x))
+        d = np.where((x < 0) & (x + up > 0), up, np.where((x > 0) & (x + down < 0), down, d))
+        return np.clip(d, lower - x, upper - x)
+    z = _prox(x - g / L, 1 / L, kind, w, ridge, lower, upper, gamma)
+    if kind == HALF:
+        return z - x
+    a, piece = np.abs(x), _piece(x, kind, w, gamma)
+    same = (x * z > 0) & (piece == _piece(z, kind, w, gamma))
+    bend = np.where(piece == 1, -1 / (gamma if kind == MCP else gamma - 1), 0.0)
+    slope = np.sign(x) * _slopes(a, kind, w, ridge, gamma)[0]
+    return np.where(same, -(g + slope) / np.where(same, L + bend, 1), z - x)
+
+
+def _piece(x: Array, kind: int, w: Array, gamma: float) -> Array:
+    """Return 0 where the penalty is linear, 1 where it bends, 2 where it is constant."""
+    a = np.abs(x)
+    start = np.zeros(1) if kind == MCP else w
+    return (a > start).astype(int) + (a > gamma * w)
+
+
+def gap(x: Array, slope: Array, weight: Array, ridge: Array, lower: Array, upper: Array) -> float:
+    """Return the gap of `slope` for the penalty of kind 0. Work: one pass."""
+    x, c, w, ridge, lower, upper = _wide(x, slope, weight, ridge, lower, upper)
+    if ((x < lower) | (x > upper)).any():
+        return np.inf
+    beyond = np.where(np.abs(c) > w * (1 + SLACK), np.sign(c) * (np.abs(c) - w), 0.0)
+    u = np.where(ridge > 0, beyond / np.where(ridge > 0, ridge, 1), np.where(beyond == 0, 0, np.copysign(np.inf, c)))
+    u = np.clip(u, lower, upper)
+    if not np.isfinite(u).all():
+        return np.inf
+    together = (x - u) * (w * np.sign(x) + 0.5 * ridge * (x + u) - c)
+    apart = _from_zero(x, c, w, ridge) - _from_zero(u, c, w, ridge)
+    return float(np.maximum(np.where(x * u > 0, together, apart), 0).sum())
+
+
+def _from_zero(x: Array, c: Array, w: Array, ridge: Array) -> Array:
+    found: Array = x * (w * np.sign(x) + 0.5 * ridge * x - c)
+    return found
+
+
+def dual_scale(slope: Array, weight: Array, ridge: Array, lower: Array, upper: Array) -> float:
+    """Return the largest t for which the conjugate is finite at t `slope`, inf where it always is. Work: one pass."""
+    c, w, ridge, lower, upper = _wide(slope, weight, ridge, lower, upper)
+    bounded = (ridge == 0) & (((c > 0) & (upper == np.inf)) | ((c < 0) & (lower == -np.inf)))
+    if not bounded.any():
+        return np.inf
+    return float(np.where(bounded, w / np.where(c != 0, np.abs(c), 1), np.inf).min())
+
+
+# ---- penalties of groups
+
+
+def _sums(entries: Array, pointers: Array) -> Array:
+    """Return the sums over the blocks; entries are in the order of `indices`."""
+    return np.add.reduceat(entries, pointers[:-1]) if len(pointers) > 1 else np.zeros(0)
+
+
+def _spread(numbers: Array, pointers: Array) -> Array:
+    """Return one number per entry from one per block, or one for all."""
+    return np.repeat(np.broadcast_to(numbers, (len(pointers) - 1,)), np.diff(pointers))
+
+
+def _soft(v: Array, t: Any) -> Array:
+    found: Array = np.sign(v) * np.maximum(np.abs(v) - t, 0)
+    return found
+
+
+def _shrink(v: Array, t: Array, pointers: Array, weight: Array, l1: float) -> Array:
+    """Return the proximal points of entries in the order of `indices`."""
+    e = _soft(v, _spread(t, pointers) * l1)
+    norms = np.sqrt(_sums(e * e, pointers))
+    return e * _spread(np.maximum(1 - t * weight / np.where(norms > 0, norms, 1), 0), pointers)
+
+
+def group_prox(
+    v: Array, step: Array, pointers: Array, indices: Array, weight: Array, l1: float, out: Array
+) -> None:  # fmt: skip
+    """Write argmin_u norm2(u - v)^2 / (2 step) + penalty(u). Work: two passes."""
+    v, step, weight = _wide(v, step, weight)
+    out[indices] = _shrink(v[indices], step, pointers, weight, l1)
+
+
+def group_value(x: Array, pointers: Array, indices: Array, weight: Array, l1: float) -> float:
+    """Return the penalty. Work: one pass."""
+    x, weight = _wide(x, weight)
+    return float((weight * np.sqrt(_sums(x[indices] ** 2, pointers))).sum() + l1 * np.abs(x).sum())
+
+
+def group_scores(
+    x: Array, gradient: Array, curvature: Array, pointers: Array, indices: Array, weight: Array, l1: float, rule: int,
+    out: Array,
+) -> None:  # fmt: skip
+    """Write the scores of all blocks by one of the rules; curvatures bound the Hessian of a block. Work: few passes."""
+    x, g, L, weight = _wide(x, gradient, curvature, weight)
+    x, g = x[indices], g[indices]
+    norms = np.sqrt(_sums(x * x, pointers))
+    if rule == DISTANCE:
+        along = _spread(weight / np.where(norms > 0, norms, 1), pointers) * x
+        away = np.where(x != 0, g + l1 * np.sign(x) + along, _soft(g, l1))
+        distance = np.sqrt(_sums(away * away, pointers))
+        out[:] = np.where(norms > 0, distance, np.maximum(distance - weight, 0))
+        return
+    L = np.maximum(L, LEAST)
+    z = _shrink(x - g / _spread(L, pointers), 1 / L, pointers, weight, l1)
+    d = z - x
+    square = _sums(d * d, pointers)
+    if rule == STEP:
+        out[:] = np.sqrt(square)
+        return
+    change = weight * (np.sqrt(_sums(z * z, pointers)) - norms) + l1 * _sums(np.abs(z) - np.abs(x), pointers)
+    out[:] = np.maximum(-(_sums(g * d, pointers) + 0.5 * L * square + change), 0)
+
+
+def group_gap(x: Array, slope: Array, pointers: Array, indices: Array, weight: Array, l1: float) -> float:
+    """Return the gap of `slope`. Work: few passes."""
+    x, c, weight = _wide(x, slope, weight)
+    x, c = x[indices], c[indices]
+    e = _soft(c, l1)
+    sizes, slopes = (np.sqrt(_sums(v * v, pointers)) for v in (x, e))
+    if (slopes > weight + SLACK * (weight + l1)).any():
+        return np.inf
+    both = (sizes > 0) & (slopes > 0)
+    root = np.sqrt(np.where(both, slopes, 1) / np.where(both, sizes, 1))
+    turned = (_spread(root, pointers) * x - e / _spread(root, pointers)) ** 2
+    angle = np.where(both, 0.5 * _sums(turned, pointers), 0)
+    inner = np.abs(x) * (l1 - np.clip(c, -l1, l1) * np.sign(x))
+    return float((sizes * np.maximum(weight - slopes, 0) + angle).sum() + inner.sum())
+
+
+def group_dual_scale(slope: Array, pointers: Array, indices: Array, weight: Array, l1: float) -> float:
+    """Return the largest t for which the conjugate is finite at t `slope`, inf for a slope of zero.
+
+    Newton's method on ``norm2(soft(t c_b, l1)) = weight_b`` from above, where it is monotone: the left side is convex.
+    Work: few passes.
+    """
+    c, weight = _wide(slope, weight)
+    a = np.abs(c[indices])
+    norms, sizes = np.sqrt(_sums(a * a, pointers)), np.diff(pointers)
+    open_, safe = norms > 0, np.where(norms > 0, norms, 1)
+    t = np.where(open_, (weight + l1 * np.sqrt(sizes)) / safe, np.inf)
+    for _ in range(60 if l1 > 0 else 0):
+        e = np.maximum(np.where(a > 0, _spread(np.where(open_, t, 0), pointers), 0) * a - l1, 0)
+        size = np.sqrt(_sums(e * e, pointers))
+        over = size > weight * (1 + 1e-15)
+        if not over.any():
+            break
+        slopes = _sums(a * e, pointers) / np.where(over, size, 1)
+        t = np.where(over, t - (size - weight) / np.where(over, slopes, 1), t)
+    return float(t.min(initial=np.inf))
+
+
+# ---- examples
+
+
+def _separable(rng: np.random.Generator, dtype: Any) -> list[tuple[list[Array], int, list[Array], float]]:
+    """Points and slopes near kinks; parameters of every kind, one for all and one each."""
+    found = []
+    for p in (0, 1, 30):
+        for kind in range(4):
+            for m in (1, p):
+                x = rng.standard_normal(p) * (rng.random(p) < 0.7)
+                weight, ridge = rng.random(m) + 0.2, rng.random(m) * (kind == CONVEX)
+                lower, upper = np.full(m, -np.inf), np.full(m, np.inf)
+                if kind == CONVEX and m > 1:
+                    weight[::4], lower[::3], upper[::5], ridge[::2] = 0, -0.2, 0.4, 0
+                    x = np.clip(x, lower, upper)
+                vectors = [v.astype(dtype) for v in (x, 2 * rng.standard_normal(p), rng.random(m) + 0.5)]
+                found.append((vectors, kind, [v.astype(dtype) for v in (weight, ridge, lower, upper)], 3.7))
+    return [example for example in found if example[2][0].size or not example[0][0].size]
+
+
+def _scores_examples(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    examples = []
+    for (x, g, L), kind, parameters, gamma in _separable(rng, dtype):
+        for rule in range(3):
+            examples.append((x, g, L, kind, *parameters, gamma, rule, np.zeros_like(x)))
+    return examples
+
+
+def _dual_examples(rng: np.random.Generator, dtype: Any, with_x: bool) -> list[tuple[Any, ...]]:
+    examples: list[tuple[Any, ...]] = []
+    for (x, g, _), kind, (weight, ridge, lower, upper), _ in _separable(rng, dtype):
+        if kind == CONVEX:
+            weight = weight + dtype(0.1)
+            inside = np.clip(g, -0.999 * weight, 0.999 * weight).astype(dtype)
+            head = (x, inside) if with_x else (g,)
+            examples.append((*head, weight, ridge, lower, upper))
+    return examples
+
+
+def _groups(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    """x, slopes, numbers per block, blocks, weights and l1."""
+    found = []
+    for sizes in ((), (1,), (3, 1, 4, 2)):
+        pointers = np.cumsum([0, *sizes])
+        p, m = int(pointers[-1]), len(sizes)
+        for l1 in (0.0, 0.3):
+            x = rng.standard_normal(p) * np.repeat(rng.random(m) < 0.6, sizes)
+            vectors = [v.astype(dtype) for v in (x, rng.standard_normal(p), rng.random(m) + 0.5)]
+            found.append((*vectors, pointers, rng.permutation(p), (rng.random(m) + 0.3).astype(dtype), l1))
+    return found
+
+
+def _group_examples(rng: np.random.Generator, dtype: Any, name: str) -> list[tuple[Any, ...]]:
+    examples: list[tuple[Any, ...]] = []
+    for x, g, each, pointers, indices, weight, l1 in _groups(rng, dtype):
+        tail = (pointers, indices, weight, l1)
+        if name == "gap":
+            scale = min(1.0, 0.999 * group_dual_scale(g, *tail))
+            examples.append((x, (scale * g).astype(dtype), *tail))
+        elif name == "scores":
+            examples += [(x, g, each, *tail, rule, np.zeros_like(each)) for rule in range(3)]
+        else:
+            head = {"prox": (g, each), "value": (x,), "dual_scale": (g,)}[name]
+            examples.append((*head, *tail, *([np.zeros_like(x)] if name == "prox" else [])))
+    return examples
+
+
+EXAMPLES: dict[str, Callable[[np.random.Generator, Any], list[tuple[Any, ...]]]] = {
+    "prox": lambda rng, dtype: [
+        (2 * g, step, kind, *parameters, gamma, np.zeros_like(g))
+        for (_, g, step), kind, parameters, gamma in _separable(rng, dtype)
+    ],
+    "value": lambda rng, dtype: [(v[0], kind, *p, gamma) for v, kind, p, gamma in _separable(rng, dtype)],
+    "scores": _scores_examples,
+    "gap": lambda rng, dtype: _dual_examples(rng, dtype, True),
+    "dual_scale": lambda rng, dtype: _dual_examples(rng, dtype, False),
+    "group_prox": lambda rng, dtype: _group_examples(rng, dtype, "prox"),
+    "group_value": lambda rng, dtype: _group_examples(rng, dtype, "value"),
+    "group_scores": lambda rng, dtype: _group_examples(rng, dtype, "scores"),
+    "group_gap": lambda rng, dtype: _group_examples(rng, dtype, "gap"),
+    "group_dual_scale": lambda rng, dtype: _group_examples(rng, dtype, "dual_scale"),
+}
