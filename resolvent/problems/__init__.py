@@ -5,16 +5,33 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from resolvent.problems import losses, terms
 from resolvent.problems.base import Problem
+from resolvent.problems.blocks import Blocks
+from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.derivatives import check_derivatives
 from resolvent.problems.linear import LinearSystem
+from resolvent.problems.models import LinearModel, Quadratic
 from resolvent.problems.nlp import NLP
 from resolvent.problems.smooth import SmoothProblem
 
 if TYPE_CHECKING:
     from resolvent.problems import grids
 
-__all__ = ["NLP", "LinearSystem", "Problem", "SmoothProblem", "check_derivatives", "grids"]
+__all__ = [
+    "NLP",
+    "Blocks",
+    "CompositeProblem",
+    "LinearModel",
+    "LinearSystem",
+    "Problem",
+    "Quadratic",
+    "SmoothProblem",
+    "check_derivatives",
+    "grids",
+    "losses",
+    "terms",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,448 @@
+"""Smooth parts of composite problems: a loss of a linear model, and quadratics."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from resolvent import arrays
+from resolvent.errors import BackendError, ProblemError
+from resolvent.problems.loss_base import Loss, frozen
+from resolvent.typing import Array, Matrix, Point
+
+__all__ = ["LinearModel", "Quadratic", "SmoothModel"]
+
+FEW = 8
+"""Where at most one in so many coefficients is not zero, a prediction gathers their columns."""
+
+
+class SmoothModel(Protocol):
+    """What `CompositeProblem` asks of a smooth part that is neither a `LinearModel` nor a `SmoothProblem`.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of x.
+    dtype : numpy.dtype
+    convex : bool
+    lipschitz : array of that shape, or None
+        Bounds of the second derivatives in single coordinates.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def convex(self) -> bool: ...
+    @property
+    def lipschitz(self) -> Array | None: ...
+
+    def value(self, x: Array) -> float: ...
+    def gradient(self, x: Array) -> Array: ...
+    def astype(self, dtype: Any) -> SmoothModel: ...
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearModel:
+    """f(x) = sum_i w_i phi(z_i, y_i) with z = A x + intercept + offset: a sum over samples, not a mean.
+
+    x is (p,), or (p, k) for k responses; with an intercept it is the tuple of that and an array (1,) or (k,).
+
+    Parameters
+    ----------
+    A : array_like (n, p), or a SciPy sparse matrix
+        Kept as it is where it is in Fortran order, or CSC with sorted indices (32 or 64 bits), of floating numbers;
+        else copied into that form once. It must not be changed afterwards.
+    loss : Loss
+        With n targets.
+    weights : array_like (n,), optional
+        >= 0, with a positive sum; default ones.
+    offset : array_like (n,) or (n, k), optional
+        Added to the predictions.
+    intercept : bool
+        Whether there is an intercept, which no term penalises.
+    dtype : optional
+        Default float32 where A is, else float64.
+
+    Raises
+    ------
+    ProblemError
+        For an empty A, wrong shapes, entries that are not finite, weights that are negative or sum to zero, and targets
+        for which an intercept has no optimum (labels all the same).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from resolvent.problems import LinearModel, losses
+    >>> model = LinearModel(np.eye(2), losses.LeastSquares([1.0, 2.0]))
+    >>> model.value(np.zeros(2)), model.gradient(np.zeros(2)), model.lipschitz
+    (2.5, array([-1., -2.]), array([1., 1.]))
+    """
+
+    A: Any
+    loss: Loss
+    _: KW_ONLY
+    weights: Any = None
+    offset: Any = None
+    intercept: bool = False
+    dtype: Any = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.loss, Loss):
+            raise ProblemError(f"loss is {self.loss!r}, expected a Loss, as losses.LeastSquares(y)")
+        A = _read_matrix(self.A, self.dtype)
+        n = A.shape[0]
+        if self.loss.shape[0] != n:
+            raise ProblemError(f"loss has {self.loss.shape[0]} targets, expected {n}, the rows of A")
+        weights, offset = _read_weights(self.weights, n, A.dtype), _read_offset(self.offset, self.loss.shape, A.dtype)
+        if self.intercept:
+            self.loss.require_intercept(weights)
+        changes = {"A": A, "weights": weights, "offset": offset, "dtype": A.dtype, "loss": self.loss.astype(A.dtype)}
+        for name, value in changes.items():
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        kind = "CSC" if self.sparse else "dense"
+        return f"<LinearModel {self.n} x {self.p} {kind} {self.dtype}, {type(self.loss).__name__}>"
+
+    @property
+    def sparse(self) -> bool:
+        """Whether A is a CSC array."""
+        return hasattr(self.A, "indptr")
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return int(self.A.shape[0])
+
+    @property
+    def p(self) -> int:
+        """Number of columns."""
+        return int(self.A.shape[1])
+
+    @property
+    def responses(self) -> int:
+        """k, 1 for vectors."""
+        return int(np.prod(self.loss.shape[1:]))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of x without the intercept: (p,) or (p, k)."""
+        return (self.p, *self.loss.shape[1:])
+
+    @property
+    def convex(self) -> bool:
+        """Every loss here is; a custom one is taken to be."""
+        return True
+
+    def astype(self, dtype: Any) -> LinearModel:
+        """Return the model in float32 or float64, itself where it is that."""
+        if self.dtype == dtype:
+            return self
+        given = {"weights": self.weights, "offset": self.offset, "intercept": self.intercept}
+        return LinearModel(self.A, self.loss, dtype=dtype, **given)
+
+    # ---- products
+
+    def support(self, x: Point) -> Array:
+        """Return the rows of x that are not zero, whose columns of A a prediction touches."""
+        w = x[0] if self.intercept else x
+        return np.flatnonzero(w if w.ndim == 1 else w.any(axis=1))
+
+    def predict(self, x: Point, support: Array | None = None) -> Array:
+        """Return z = A x + intercept + offset, (n,) or (n, k).
+
+        Cost: one pass over A, over the columns of `support` alone where these are few.
+        """
+        w = x[0] if self.intercept else x
+        support = self.support(x) if support is None else support
+        if len(support) == 0:
+            z = np.zeros(self.loss.shape, self.dtype)
+        elif FEW * len(support) <= self.p:
+            z = self.A[:, support] @ w[support]
+        else:
+            z = self.A @ w
+        if self.intercept:
+            z += x[1]
+        if self.offset is not None:
+            z += self.offset
+        return z
+
+    def correlate(self, r: Array) -> Point:
+        """Return A^T r, with an intercept the tuple of that and the sums of r, like x. Cost: one pass over A."""
+        product = self.A.T @ r
+        return (product, np.atleast_1d(r.sum(axis=0))) if self.intercept else product
+
+    def value(self, x: Point) -> float:
+        """Return f(x). Cost: one pass over A."""
+        return self.loss.value(self.predict(x), self.weights)
+
+    def gradient(self, x: Point) -> Point:
+        """Return the gradient of f, like x. Cost: two passes over A."""
+        return self.correlate(self.derivative(self.predict(x)))
+
+    def derivative(self, z: Array) -> Array:
+        """Return the derivative of the weighted loss at z, like z; `correlate` of it is the gradient."""
+        return self.loss.derivative(z, self.weights)
+
+    def columns(self, chosen: Array) -> Array:
+        """Return the chosen columns of A as a dense array (n, m)."""
+        found = self.A[:, chosen]
+        dense: Array = found.toarray() if self.sparse else found
+        return dense
+
+    # ---- curvature
+
+    @cached_property
+    def column_norms_squared(self) -> Array:
+        """sum_i w_i a_ij^2 for each column, (p,), with the weights of the samples. Cost: one pass, once."""
+        return self._norms_squared(self.weights)
+
+    @cached_property
+    def lengths(self) -> Array:
+        """Norms of the columns, without weights, (p,)."""
+        return np.sqrt(self.column_norms_squared if self.weights is None else self._norms_squared(None))
+
+    def _norms_squared(self, weights: Array | None) -> Array:
+        found: Array
+        if self.sparse:
+            squares = type(self.A)((self.A.data**2, self.A.indices, self.A.indptr), shape=self.A.shape)
+            found = squares.T @ (np.ones(self.n, self.dtype) if weights is None else weights)
+            return found
+        rows = self.A.T
+        given, places = ((rows, rows), "ji,ji->j") if weights is None else ((rows, rows, weights), "ji,ji,i->j")
+        found = np.einsum(places, *given)
+        return found
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights of the samples."""
+        return float(self.n if self.weights is None else self.weights.sum())
+
+    @cached_property
+    def lipschitz(self) -> Array | None:
+        """Bounds of the second derivatives in single coordinates, (p,), the same for all responses; None where the loss
+        has none."""
+        bound = self.loss.curvature_bound
+        return None if bound is None else bound * self.column_norms_squared
+
+    # ---- duality
+
+    def dual_point(self, z: Array) -> Array:
+        """Return theta = -derivative at z; with an intercept moved so that its sums are zero, inside the domain."""
+        slope = self.derivative(z)
+        if self.intercept and self.loss.has_conjugate:
+            slope = self.loss.balance(slope, self.weights)
+        return -slope
+
+    def remove_from_dual(self, z: Array, theta: Array, null: Array) -> Array | None:
+        """Return theta moved so that A^T theta is zero in the given places, and its sums too with an intercept.
+
+        Entries move in proportion to the curvature of the loss at z: near an optimum that leaves theta in the domain of
+        the conjugate. For the softmax a place stands for its row of x.
+
+        Parameters
+        ----------
+        z, theta : array (n,) or (n, k)
+        null : array of bool, of the shape of x
+
+        Returns
+        -------
+        array or None
+            None where there is no such point near theta.
+        """
+        room = np.sqrt(np.maximum(self.loss.dual_room(z, self.weights), 0).astype(np.float64))
+        if room.ndim == 1:
+            chosen = np.flatnonzero(null if null.ndim == 1 else null.any(axis=1))
+            return _removed(theta, self._null_columns(chosen), room)
+        found = np.empty_like(theta)
+        for c in range(theta.shape[1]):
+            one = _removed(theta[:, c], self._null_columns(np.flatnonzero(null[:, c])), room[:, c])
+            if one is None:
+                return None
+            found[:, c] = one
+        return found
+
+    def _null_columns(self, chosen: Array) -> Array | None:
+        if len(chosen) + self.intercept >= self.n:
+            return None
+        columns = self.columns(chosen).astype(np.float64)
+        return np.column_stack([columns, np.ones(self.n)]) if self.intercept else columns
+
+
+def _removed(theta: Array, columns: Array | None, room: Array) -> Array | None:
+    """Return the theta with columns^T theta = 0 that is nearest in the metric of 1 / room^2, None where none is."""
+    if columns is None:
+        return None
+    found = theta.astype(np.float64)
+    across = room if theta.ndim == 1 else room[:, None]
+    for _ in range(2):  # the second one removes the rounding of the first
+        move = np.linalg.lstsq((room[:, None] * columns).T, columns.T @ found, rcond=None)[0]
+        found = found - across * move
+    left = np.linalg.norm(columns.T @ found, axis=-1) if theta.ndim > 1 else np.abs(columns.T @ found)
+    if (left > 1e-9 * np.linalg.norm(columns, axis=0) * np.linalg.norm(theta)).any():
+        return None
+    return found.astype(theta.dtype)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Quadratic:
+    """f(x) = x^T H x / 2 - q^T x with a symmetric H.
+
+    Parameters
+    ----------
+    H : array_like (p, p), or a SciPy sparse matrix
+    q : array_like (p,)
+    convex : bool, optional
+        Whether H is positive semidefinite. Default: found out where it is cheap (a diagonal that dominates its rows, a
+        negative entry on it, order at most 1000), else no is assumed.
+
+    Raises
+    ------
+    ProblemError
+        H is not square or not symmetric, q does not fit, or entries are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from resolvent.problems import Quadratic
+    >>> f = Quadratic(np.diag([2.0, 1.0]), [2.0, 0.0])
+    >>> f.value(np.ones(2)), f.gradient(np.ones(2)), f.convex
+    (-0.5, array([0., 1.]), True)
+    """
+
+    H: Any
+    q: Any
+    convex: Any = None
+    dtype: Any = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        H = _read_matrix(self.H, self.dtype, "H")
+        q = np.array(arrays.cast(np.asarray(self.q), H.dtype, "q"))
+        if H.shape[0] != H.shape[1] or q.shape != H.shape[:1]:
+            raise ProblemError(f"H has shape {H.shape} and q {q.shape}, expected (p, p) and (p,)")
+        if abs(H - H.T).max() > 10 * np.finfo(H.dtype).eps * abs(H).max():
+            raise ProblemError("H is not symmetric; a quadratic form is that of (H + H^T) / 2")
+        convex = _is_semidefinite(H) if self.convex is None else bool(self.convex)
+        for name, value in {"H": H, "q": frozen(q), "convex": convex, "dtype": H.dtype}.items():
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"<Quadratic of order {len(self.q)}, {'' if self.convex else 'not known to be '}convex>"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of x: (p,)."""
+        return (len(self.q),)
+
+    def astype(self, dtype: Any) -> Self:
+        """Return the quadratic in float32 or float64, itself where it is that."""
+        if self.dtype == dtype:
+            return self
+        changed = copy.copy(self)
+        changed.__dict__.pop("lipschitz", None)
+        for name, value in {"H": self.H.astype(dtype), "q": self.q.astype(dtype), "dtype": np.dtype(dtype)}.items():
+            object.__setattr__(changed, name, value)
+        return changed
+
+    def value(self, x: Array) -> float:
+        """Return f(x). Cost: one product with H."""
+        return float(x @ (0.5 * (self.H @ x) - self.q))
+
+    def gradient(self, x: Array) -> Array:
+        """Return H x - q. Cost: one product with H."""
+        found: Array = self.H @ x - self.q
+        return found
+
+    @cached_property
+    def lipschitz(self) -> Array:
+        """The absolute diagonal of H, (p,)."""
+        diagonal: Array = np.abs(self.H.diagonal())
+        return diagonal
+
+
+def _is_semidefinite(H: Matrix) -> bool:
+    """Whether H is seen to be positive semidefinite."""
+    diagonal = H.diagonal()
+    if (diagonal < 0).any():
+        return False
+    rows = np.asarray(abs(H).sum(axis=1)).ravel()
+    if (rows <= 2 * diagonal * (1 + 1e-12)).all():
+        return True
+    if H.shape[0] > 1000:
+        return False
+    dense = (H.toarray() if hasattr(H, "indptr") else H).astype(np.float64)
+    return bool(np.linalg.eigvalsh(dense)[0] >= -1e-12 * diagonal.max() * len(dense))
+
+
+# ---- reading
+
+
+def _read_matrix(A: Any, dtype: Any, name: str = "A") -> Matrix:
+    """Return A as a CSC array, or as an array in Fortran order; itself where it is that."""
+    if arrays.place(A) == "gpu":
+        raise BackendError(f"{name} lives on the GPU; composite problems are for arrays on the CPU")
+    sparse = hasattr(A, "tocsc")
+    try:
+        A = A if sparse else np.asarray(A)
+    except ValueError as error:
+        raise ProblemError(f"{name} is not a matrix of numbers: {error}") from None
+    if A.ndim != 2 or 0 in A.shape:
+        raise ProblemError(f"{name} has shape {A.shape}, expected (n, p) with at least one row and one column")
+    if A.dtype.kind not in "fiub":
+        raise ProblemError(f"{name} has dtype {A.dtype}, expected real numbers")
+    wanted = np.dtype((A.dtype if A.dtype == np.float32 else np.float64) if dtype is None else dtype)
+    A = _read_sparse(A, wanted) if sparse else np.asfortranarray(A, wanted)
+    _require_finite(A, sparse, name)
+    return A
+
+
+def _read_sparse(A: Any, dtype: np.dtype[Any]) -> Any:
+    import scipy.sparse as sp
+
+    A = A.tocsc()
+    if not isinstance(A, sp.csc_array):
+        A = sp.csc_array(A)
+    if not A.has_canonical_format:
+        A = A.copy()
+        A.sum_duplicates()
+    return A.astype(dtype, copy=False)
+
+
+def _require_finite(A: Any, sparse: bool, name: str) -> None:
+    """Raise ProblemError for entries that are not finite. A finite sum says that there are none, at half the price."""
+    entries = A.data if sparse else A
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(entries.sum()) or np.isfinite(entries).all():
+            return
+    if sparse:
+        raise ProblemError(f"{name} contains nan or inf, expected finite numbers")
+    i, j = np.argwhere(~np.isfinite(A))[0]
+    raise ProblemError(f"{name}[{i}, {j}] is {A[i, j]}, expected finite numbers")
+
+
+def _read_weights(value: Any, n: int, dtype: Any) -> Array | None:
+    if value is None:
+        return None
+    weights: Array = arrays.cast(np.asarray(value), dtype, "weights")
+    if weights.shape != (n,):
+        raise ProblemError(f"weights have shape {weights.shape}, expected ({n},)")
+    if weights.min() < 0:
+        raise ProblemError(f"weights[{int(weights.argmin())}] is {weights.min():g}, expected numbers >= 0")
+    if weights.sum() <= 0:
+        raise ProblemError("weights sum to zero, expected a positive one")
+    return frozen(weights)
+
+
+def _read_offset(value: Any, shape: tuple[int, ...], dtype: Any) -> Array | None:
+    if value is None:
+        return None
+    offset: Array = arrays.cast(np.asarray(value), dtype, "offset")
+    if offset.shape != shape:
+        raise ProblemError(f"offset has shape {offset.shape}, expected {shape}")
+    return frozen(offset)
