@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         paper_nlp,
         plume,
         poisson,
+        regression,
         scalable,
         unconstrained,
     )
@@ -40,6 +41,7 @@ __all__ = [
     "paper_nlp",
     "plume",
     "poisson",
+    "regression",
     "scalable",
     "unconstrained",
 ]

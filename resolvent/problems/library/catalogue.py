@@ -26,14 +26,15 @@ class Entry:
     function : str
         Module and function that make the problem, below `resolvent.problems.library`.
     kind : str
-        Its class: "NLP", "SmoothProblem" or "LinearSystem".
+        Its class: "NLP", "SmoothProblem", "LinearSystem" or "CompositeProblem".
     n, m : int
         Numbers of variables and constraints, with the default parameters.
     constraints : str
         "none", "equality" (equations alone), "bounds" (of the variables alone) or "inequality" (one at least, beside
         whatever else).
     best : float or None
-        The lowest known value of the objective, with the default parameters. None for linear systems.
+        The lowest known value of the objective, with the default parameters. None for linear systems, and for composite
+        problems, whose gap says how far an answer is from it.
     solution : tuple of float or None
         A point where it is taken (for several minima see `remarks`), or for linear systems the solution. A tuple of
         one number stands for that number in all places; None where no closed form or short list is at hand.
@@ -177,6 +178,19 @@ def _grid(name: str, function: str, source: str, **parameters: Any) -> Entry:
         best=None,
         source=source,
         parameters={"grid": (64, 64), **parameters, "boundary": "ghost", "seed": 0},
+    )
+
+
+def _regression(name: str, function: str, size: int, source: str, parameters: Mapping[str, Any]) -> Entry:
+    return Entry(
+        name=name,
+        function=f"regression.{function}",
+        kind="CompositeProblem",
+        n=size,
+        constraints="bounds" if "NONNEGATIVE" in name else "none",
+        best=None,
+        source=source,
+        parameters=parameters,
     )
 
 
@@ -458,4 +472,20 @@ _ON_GRIDS = (
     ),
 )
 
-_ENTRIES = {item.name: item for item in (*_EQUALITY, *_BOUNDED, *_OTHERS, *_ON_GRIDS)}
+_BLOCKS = "Nutini, Laradji and Schmidt 2022, data set"
+_LARGE = {"n": 1000, "p": 10_000}
+_DRAWN = {"fraction": 0.1, "labels": False, "seed": 0}
+_POWER = {"n": 2000, "p": 5000, "density": 5e-3, "k": 50, "snr": 5.0}
+
+# fmt: off
+_REGRESSIONS = (
+    _regression("PAPER A", "paper_a", 10_000, f"{_BLOCKS} A", {**_LARGE, "fraction": 0.0, "seed": 1}),
+    _regression("PAPER A NONNEGATIVE", "paper_a_nonnegative", 10_000, f"{_BLOCKS} A", {**_LARGE, "weight": 50_000.0, "seed": 1}),  # noqa: E501
+    _regression("PAPER B", "paper_b", 10_000, f"{_BLOCKS} B", {**_LARGE, "fraction": 0.0, "seed": 2}),
+    _regression("PAPER C", "paper_c", 50_000, f"{_BLOCKS} C", {"n": 1000, "p": 1000, "classes": 50, "fraction": 0.0, "seed": 3}),  # noqa: E501
+    _regression("CORRELATED", "correlated", 5000, "correlations rho^|i - j|", {"n": 1000, "p": 5000, "rho": 0.9, "k": 50, "snr": 10.0, **_DRAWN}),  # noqa: E501
+    _regression("SPARSE SYNTHETIC", "sparse_synthetic", 5000, "sizes of columns by a power law", {**_POWER, **_DRAWN}),
+)
+# fmt: on
+
+_ENTRIES = {item.name: item for item in (*_EQUALITY, *_BOUNDED, *_OTHERS, *_ON_GRIDS, *_REGRESSIONS)}
