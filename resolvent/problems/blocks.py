@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ __all__ = ["Blocks"]
 class Blocks:
     """Disjoint groups of coordinates, none empty. Made by one of its functions.
 
-    Coordinates are places in ``x.ravel()``, so that row j of an x of shape (p, k) is j k, ..., j k + k - 1.
+    Both arrays are copies, not to be changed. Coordinates are places in ``x.ravel()``, so that row j of an x of shape
+    (p, k) is j k, ..., j k + k - 1.
 
     Attributes
     ----------
@@ -43,13 +44,12 @@ class Blocks:
 
     def __post_init__(self) -> None:
         for name in ("pointers", "indices"):
-            owned = np.array(getattr(self, name), dtype=np.int64)
-            owned.flags.writeable = False
-            object.__setattr__(self, name, owned)
+            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.int64))
 
     @staticmethod
+    @lru_cache(maxsize=8)
     def coordinates(p: int) -> Blocks:
-        """Return p blocks of one coordinate."""
+        """Return p blocks of one coordinate. The last few are kept, so that problems on a path share them."""
         return Blocks.equal(p, 1)
 
     @staticmethod

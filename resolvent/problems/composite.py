@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -126,8 +127,9 @@ class CompositeProblem(Problem):
         if self.blocks is None:
             self.blocks = self.term.blocks
         if self.blocks is None:
-            self.blocks = Blocks.coordinates(int(np.prod(self.shape)))
-        self.blocks.require_cover(int(np.prod(self.shape)))
+            self.blocks = Blocks.coordinates(prod(self.shape))
+        elif self.blocks is not self.term.blocks:
+            self.blocks.require_cover(prod(self.shape))
 
     def replace(self, **changes: Any) -> Self:
         if self._derived and "blocks" not in changes:
@@ -175,7 +177,7 @@ class CompositeProblem(Problem):
     def _reference(self) -> Array:
         """Return 0, or the nearest point of the domain of g."""
         zero = np.zeros(self.shape, self.dtype)
-        return zero if np.isfinite(self.term.value(zero)) else self.term.prox(zero)
+        return zero if self.term.holds_zero else self.term.prox(zero)
 
     def point(self, x0: Any = None, y0: Any = None) -> tuple[Point, None]:
         x, _ = super().point(x0, y0)

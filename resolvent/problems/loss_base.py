@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from resolvent import kernels
 from resolvent.errors import ProblemError
-from resolvent.kernels.reference import losses as reference
 from resolvent.typing import Array
 
-__all__ = ["ALL_ONE", "Loss", "frozen", "read_targets"]
+__all__ = ["ALL_ONE", "Loss", "read_targets"]
 
 ALL_ONE = np.ones(1)
 NOTHING = np.zeros(0)
@@ -27,7 +27,7 @@ class Loss:
     Attributes
     ----------
     targets : array (n,) or (n, k)
-        Copied, read-only.
+        A copy, not to be changed. (It is not locked: Numba compiles anew for arrays that are.)
     kind : int
         Number of the loss in kernels, -1 for a custom one.
     parameter : float
@@ -69,7 +69,7 @@ class Loss:
         if self.targets.dtype == dtype or self.targets.dtype.kind != "f":
             return self
         changed = copy.copy(self)
-        changed._set(targets=frozen(self.targets.astype(dtype)))
+        changed._set(targets=self.targets.astype(dtype))
         return changed
 
     # ---- values and derivatives
@@ -97,7 +97,7 @@ class Loss:
 
     def _evaluate(self, z: Array, weights: Array | None, slope: Array, bend: Array) -> float:
         tail = (self.kind, self.parameter, slope.ravel(), bend.ravel())  # views: the outputs are contiguous
-        return reference.evaluate(z.ravel(), self.targets.ravel(), self._flat(weights), *tail)
+        return float(kernels.losses.evaluate(z.ravel(), self.targets.ravel(), self._flat(weights), *tail))
 
     def _flat(self, weights: Array | None) -> Array:
         """Return one weight per entry of z, or one for all."""
@@ -110,7 +110,7 @@ class Loss:
     def gap(self, z: Array, slope: Array, weights: Array | None = None) -> float:
         """Return f(z) + f*(slope) - slope z >= 0, without cancellation: zero where the slope is the derivative at z."""
         tail = (self.targets.ravel(), self._flat(weights), self.kind, self.parameter)
-        return reference.gap(z.ravel(), slope.ravel(), *tail)
+        return float(kernels.losses.gap(z.ravel(), slope.ravel(), *tail))
 
     def conjugate(self, slope: Array, weights: Array | None = None) -> float | None:
         """Return f*(slope), inf outside its domain, None where there is no formula."""
@@ -162,7 +162,7 @@ class Loss:
 
 
 def read_targets(value: Any) -> Array:
-    """Return an owned, read-only array of finite floating numbers."""
+    """Return an owned array of finite floating numbers."""
     try:
         raw = np.asarray(value)
     except ValueError as error:
@@ -175,9 +175,4 @@ def read_targets(value: Any) -> Array:
     if not np.isfinite(owned).all():
         where = np.argwhere(~np.isfinite(owned))[0]
         raise ProblemError(f"targets[{', '.join(map(str, where))}] is {owned[tuple(where)]}, expected finite numbers")
-    return frozen(owned)
-
-
-def frozen(values: Array) -> Array:
-    values.flags.writeable = False
-    return values
+    return owned

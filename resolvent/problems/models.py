@@ -11,7 +11,7 @@ import numpy as np
 
 from resolvent import arrays
 from resolvent.errors import BackendError, ProblemError
-from resolvent.problems.loss_base import Loss, frozen
+from resolvent.problems.loss_base import Loss
 from resolvent.typing import Array, Matrix, Point
 
 __all__ = ["LinearModel", "Quadratic", "SmoothModel"]
@@ -329,7 +329,7 @@ class Quadratic:
         if abs(H - H.T).max() > 10 * np.finfo(H.dtype).eps * abs(H).max():
             raise ProblemError("H is not symmetric; a quadratic form is that of (H + H^T) / 2")
         convex = _is_semidefinite(H) if self.convex is None else bool(self.convex)
-        for name, value in {"H": H, "q": frozen(q), "convex": convex, "dtype": H.dtype}.items():
+        for name, value in {"H": H, "q": q, "convex": convex, "dtype": H.dtype}.items():
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
@@ -436,7 +436,7 @@ def _read_weights(value: Any, n: int, dtype: Any) -> Array | None:
         raise ProblemError(f"weights[{int(weights.argmin())}] is {weights.min():g}, expected numbers >= 0")
     if weights.sum() <= 0:
         raise ProblemError("weights sum to zero, expected a positive one")
-    return frozen(weights)
+    return weights
 
 
 def _read_offset(value: Any, shape: tuple[int, ...], dtype: Any) -> Array | None:
@@ -445,4 +445,4 @@ def _read_offset(value: Any, shape: tuple[int, ...], dtype: Any) -> Array | None
     offset: Array = arrays.cast(np.asarray(value), dtype, "offset")
     if offset.shape != shape:
         raise ProblemError(f"offset has shape {offset.shape}, expected {shape}")
-    return frozen(offset)
+    return offset

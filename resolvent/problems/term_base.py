@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from resolvent import kernels
 from resolvent.errors import ProblemError
 from resolvent.kernels.reference import prox as reference
 from resolvent.problems.blocks import Blocks
@@ -78,6 +79,11 @@ class Term(ABC):
     def bounded(self) -> bool:
         """Whether there is a bound of a coordinate."""
         return False
+
+    @property
+    def holds_zero(self) -> bool:
+        """Whether g is finite at 0."""
+        return True
 
     @abstractmethod
     def value(self, x: Array) -> float:
@@ -150,7 +156,7 @@ class Term(ABC):
 class ByCoordinate(Term):
     """A term whose formulas are the separable ones of the kernels."""
 
-    kind: ClassVar[int] = reference.CONVEX
+    kind: ClassVar[int] = 0
 
     @abstractmethod
     def _numbers(self) -> tuple[Any, Any, Any, Any]:
@@ -162,7 +168,7 @@ class ByCoordinate(Term):
 
     def parameters(self, shape: tuple[int, ...], dtype: Any = np.float64) -> Parameters:
         """Return what kernels take, for a flat x of this shape."""
-        weight, ridge, lower, upper = (_flat(v, shape, dtype) for v in self._numbers())
+        weight, ridge, lower, upper = (flat(v, shape, dtype) for v in self._numbers())
         return Parameters(self.kind, weight, ridge, lower, upper, self._gamma)
 
     def fit(self, shape: tuple[int, ...], blocks: Blocks | None) -> Term:
@@ -170,23 +176,28 @@ class ByCoordinate(Term):
         return self
 
     def value(self, x: Array) -> float:
-        return reference.value(x.ravel(), *self.parameters(x.shape))
+        return float(kernels.prox.value(x.ravel(), *self.parameters(x.shape)[1:5]))
 
     def prox(self, v: Array, step: Any = 1.0) -> Array:
         out = np.empty(v.size, v.dtype)
-        reference.prox(v.ravel(), _flat(step, v.shape), *self.parameters(v.shape), out)
+        kernels.prox.prox(v.ravel(), flat(step, v.shape), *self.parameters(v.shape)[1:5], out)
         return out.reshape(v.shape)
 
     def scores(self, x: Array, gradient: Array, curvature: Array, rule: int) -> Array:
         out = np.empty(x.size, x.dtype)
-        kind, weight, ridge, lower, upper, gamma = self.parameters(x.shape)
-        curvature = _flat(curvature, x.shape)
-        reference.scores(x.ravel(), gradient.ravel(), curvature, kind, weight, ridge, lower, upper, gamma, rule, out)
+        _, weight, ridge, lower, upper, _ = self.parameters(x.shape)
+        curvature = flat(curvature, x.shape)
+        kernels.prox.scores(x.ravel(), gradient.ravel(), curvature, weight, ridge, lower, upper, rule, out)
         return out.reshape(x.shape)
 
     @property
     def bounded(self) -> bool:
         return bool(np.isfinite(self._numbers()[2]).any() or np.isfinite(self._numbers()[3]).any())
+
+    @property
+    def holds_zero(self) -> bool:
+        _, _, lower, upper = self._numbers()
+        return bool(np.max(lower) <= 0 <= np.min(upper))
 
     @property
     def everywhere(self) -> bool:
@@ -200,13 +211,13 @@ class ByCoordinate(Term):
         p = self.parameters(slope.shape)
         bounds = np.array(np.broadcast_arrays(*p[1:5], slope.ravel())[2:4])
         zero = np.clip(0.0, *bounds)
-        found = reference.gap(zero, slope.ravel(), *p[1:5])
-        return found + float(slope.ravel() @ zero) - reference.value(zero, *p)
+        found = kernels.prox.gap(zero, slope.ravel(), *p[1:5])
+        return float(found + slope.ravel() @ zero - kernels.prox.value(zero, *p[1:5]))
 
     def gap(self, x: Array, slope: Array) -> float:
         if not self.convex:
             return super().gap(x, slope)
-        return reference.gap(x.ravel(), slope.ravel(), *self.parameters(x.shape)[1:5])
+        return float(kernels.prox.gap(x.ravel(), slope.ravel(), *self.parameters(x.shape)[1:5]))
 
     def null(self, slope: Array) -> Array | None:
         _, weight, ridge, lower, upper, _ = self.parameters(slope.shape)
@@ -227,13 +238,13 @@ class ByCoordinate(Term):
         if not some.any():
             return np.inf if slope.any() else 0.0
         sides = (np.where(lower < 0, -np.inf, 0.0)[some], np.where(upper > 0, np.inf, 0.0)[some])
-        t = reference.dual_scale(slope[some], weight[some], np.zeros(1), *sides)
+        t = reference.dual_scale(slope[some], weight[some], np.zeros(1), *sides)  # asked for once: not worth compiling
         return 1 / t
 
     def _scale(self, slope: Array) -> float:
         if not self.convex:
             return super()._scale(slope)
-        return reference.dual_scale(slope.ravel(), *self.parameters(slope.shape)[1:5])
+        return float(kernels.prox.dual_scale(slope.ravel(), *self.parameters(slope.shape)[1:5]))
 
 
 # ---- terms of groups
@@ -274,18 +285,18 @@ class ByGroup(Term):
         """Return the weights of the norms and of the L1 norm."""
 
     def value(self, x: Array) -> float:
-        return reference.group_value(x.ravel(), *self.parameters())
+        return float(kernels.prox.group_value(x.ravel(), *self.parameters()))
 
     def prox(self, v: Array, step: Any = 1.0) -> Array:
         out = np.empty(v.size, v.dtype)
-        reference.group_prox(v.ravel(), np.atleast_1d(np.asarray(step, np.float64)), *self.parameters(), out)
+        kernels.prox.group_prox(v.ravel(), np.atleast_1d(np.asarray(step, np.float64)), *self.parameters(), out)
         return out.reshape(v.shape)
 
     def scores(self, x: Array, gradient: Array, curvature: Array, rule: int) -> Array:
         out = np.empty(len(self.blocks), x.dtype)
         pointers, indices, weight, l1 = self.parameters()
         curvature = np.atleast_1d(np.asarray(curvature))
-        reference.group_scores(x.ravel(), gradient.ravel(), curvature, pointers, indices, weight, l1, rule, out)
+        kernels.prox.group_scores(x.ravel(), gradient.ravel(), curvature, pointers, indices, weight, l1, rule, out)
         return out
 
     def scaled(self, factor: float) -> Self:
@@ -295,7 +306,7 @@ class ByGroup(Term):
         return 0.0 if self._scale(slope) * (1 + reference.SLACK) >= 1 else np.inf
 
     def gap(self, x: Array, slope: Array) -> float:
-        return reference.group_gap(x.ravel(), slope.ravel(), *self.parameters())
+        return float(kernels.prox.group_gap(x.ravel(), slope.ravel(), *self.parameters()))
 
     def null(self, slope: Array) -> Array | None:
         pointers, indices, weight, l1 = self.parameters()
@@ -314,13 +325,13 @@ class ByGroup(Term):
         return 1 / reference.group_dual_scale(slope, pointers, indices, weight, l1)
 
     def _scale(self, slope: Array) -> float:
-        return reference.group_dual_scale(slope.ravel(), *self.parameters())
+        return float(kernels.prox.group_dual_scale(slope.ravel(), *self.parameters()))
 
 
 # ---- checks
 
 
-def _flat(value: Any, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
+def flat(value: Any, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
     """Return numbers as a flat array: one, or one for each entry of an x of this shape."""
     numbers = np.asarray(value, dtype)
     if numbers.ndim == 0:
@@ -333,7 +344,7 @@ def _flat(value: Any, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
 
 
 def own_weights(term: Any, *names: str) -> None:
-    """Replace weights by owned numbers or read-only arrays, finite and >= 0."""
+    """Replace weights by owned numbers or arrays, finite and >= 0."""
     for name in names:
         value = getattr(term, name)
         numbers = read_numbers(value, name)
@@ -353,8 +364,5 @@ def read_numbers(value: Any, name: str) -> Array:
 
 
 def plain(numbers: Array) -> Any:
-    """Return a number, or a read-only array."""
-    if numbers.ndim == 0:
-        return float(numbers)
-    numbers.flags.writeable = False
-    return numbers
+    """Return a number, or the array."""
+    return float(numbers) if numbers.ndim == 0 else numbers

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -208,6 +210,18 @@ def test_gap_agrees_with_the_one_of_scikit_learn():
     linear_model = pytest.importorskip("sklearn.linear_model")
     model = linear_model.Lasso(alpha=2.0 / N, fit_intercept=False, tol=1e-3).fit(A, Y)
     assert problem_of("least squares").residual(model.coef_) == pytest.approx(N * model.dual_gap_, rel=1e-6)
+
+
+def test_the_certificate_of_the_lasso_needs_no_compilation():
+    code = (
+        "import sys, numpy as np\n"
+        "from resolvent.problems import CompositeProblem, LinearModel, losses, terms\n"
+        "model = LinearModel(np.eye(3), losses.LeastSquares(np.ones(3)))\n"
+        "problem = CompositeProblem(smooth=model, term=terms.L1(0.5))\n"
+        "print(problem.residual(np.full(3, 0.5)), problem.scale(), 'numba' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert run.stdout.split() == ["0.0", "1.5", "False"]
 
 
 def test_scale_is_the_objective_at_zero_less_the_infimum_of_the_loss():

@@ -178,6 +178,21 @@ def test_a_point_outside_has_no_value():
     assert terms.NonNegative(1.0).gap(np.array([-1e-3]), np.zeros(1)) == np.inf
 
 
+@pytest.mark.parametrize("weight", [0.8, EACH])
+def test_l1_in_numpy_is_the_kernel(weight, rng):
+    plain, compiled = terms.L1(weight), terms.ElasticNet(weight, 0.0)
+    for shape in ((P,), (P, 2)):
+        x, c = rng.standard_normal((2, *shape))
+        if np.ndim(weight):
+            c[1] = 0
+        assert plain.value(x) == pytest.approx(compiled.value(x), rel=1e-14)
+        assert plain.dual_scale(c) == pytest.approx(compiled.dual_scale(c), rel=1e-14)
+        for t in (0.5, 1.0, 1.5):
+            slope = t * plain.dual_scale(c) * c
+            assert plain.gap(x, slope) == pytest.approx(compiled.gap(x, slope), rel=1e-13)
+        assert plain.dual_scale(np.zeros(shape)) == 1
+
+
 # ---- scores
 
 

@@ -10,6 +10,9 @@ from numba import njit
 from resolvent.typing import Array
 
 __all__ = [
+    "bent_prox",
+    "bent_scores",
+    "bent_value",
     "dual_scale",
     "gap",
     "group_dual_scale",
@@ -22,9 +25,9 @@ __all__ = [
     "value",
 ]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+compiled = njit(cache=True, nogil=True, error_model="numpy")  # no fastmath: it compiles slower
 
-CONVEX, MCP, SCAD, HALF = range(4)
+MCP, SCAD, HALF = 1, 2, 3
 DISTANCE, STEP, DECREASE = range(3)
 LEAST = 1e-30
 SLACK = 1e-12
@@ -38,18 +41,70 @@ def _stride(numbers: Array) -> int:
     return 1 if numbers.shape[0] > 1 else 0
 
 
-# ---- one coordinate
+# ---- convex separable penalties
 
 
 @compiled
-def _convex_prox(v: float, t: float, w: float, ridge: float, lower: float, upper: float) -> float:
-    size = max(abs(v) - t * w, 0.0) / (1 + t * ridge)
-    return min(max(size if v > 0 else -size, lower), upper)
+def _soft(v: float, t: float) -> float:
+    return v - t if v > t else (v + t if v < -t else 0.0)
+
+
+@compiled
+def prox(
+    v: Array, step: Array, weight: Array, ridge: Array, lower: Array, upper: Array, out: Array
+) -> None:  # fmt: skip
+    s0, s1, s2, s3, s4 = _stride(step), _stride(weight), _stride(ridge), _stride(lower), _stride(upper)
+    for j in range(v.shape[0]):
+        t = F(step[j * s0])
+        u = _soft(F(v[j]), t * F(weight[j * s1])) / (1 + t * F(ridge[j * s2]))
+        out[j] = min(max(u, F(lower[j * s3])), F(upper[j * s4]))
+
+
+@compiled
+def value(x: Array, weight: Array, ridge: Array, lower: Array, upper: Array) -> float:
+    s1, s2, s3, s4, total = _stride(weight), _stride(ridge), _stride(lower), _stride(upper), 0.0
+    for j in range(x.shape[0]):
+        a = F(x[j])
+        if a < lower[j * s3] or a > upper[j * s4]:
+            return inf
+        total += F(weight[j * s1]) * abs(a) + 0.5 * F(ridge[j * s2]) * a * a
+    return total
+
+
+@compiled
+def _step(x: float, g: float, L: float, w: float, ridge: float, lower: float, upper: float) -> float:
+    """Return prox(x - g / L) - x, without that difference where both points have the same sign."""
+    up, down = -(g + w + ridge * x) / (L + ridge), -(g - w + ridge * x) / (L + ridge)
+    d = up if x + up > 0 else (down if x + down < 0 else -x)
+    return min(max(d, lower - x), upper - x)
+
+
+@compiled
+def scores(
+    x: Array, gradient: Array, curvature: Array, weight: Array, ridge: Array, lower: Array, upper: Array, rule: int,
+    out: Array,
+) -> None:  # fmt: skip
+    s0, s1, s2, s3, s4 = _stride(curvature), _stride(weight), _stride(ridge), _stride(lower), _stride(upper)
+    for j in range(x.shape[0]):
+        a, g, w, r = F(x[j]), F(gradient[j]), F(weight[j * s1]), F(ridge[j * s2])
+        low, high = F(lower[j * s3]), F(upper[j * s4])
+        if rule == DISTANCE:
+            least = -inf if a <= low else g + r * a + (w if a > 0 else -w)
+            most = inf if a >= high else g + r * a + (w if a >= 0 else -w)
+            out[j] = max(least, -most, 0.0)
+            continue
+        L = max(F(curvature[j * s0]), LEAST)
+        d = _step(a, g, L, w, r, low, high)
+        z = a + d
+        change = w * ((d if a > 0 else -d) if a * z > 0 else abs(z) - abs(a)) + r * d * (a + 0.5 * d)
+        out[j] = abs(d) if rule == STEP else max(-(d * (g + 0.5 * L * d) + change), 0.0)
+
+
+# ---- separable penalties that are not convex
 
 
 @compiled
 def _bent_prox(v: float, t: float, kind: int, w: float, gamma: float) -> float:
-    """Return the proximal point of a penalty that is not convex."""
     size = abs(v)
     if kind == MCP:
         if t < gamma:
@@ -57,12 +112,10 @@ def _bent_prox(v: float, t: float, kind: int, w: float, gamma: float) -> float:
         else:
             u = size if size > w * sqrt(gamma * t) else 0.0
     elif kind == HALF:
-        m = t * w
+        u, m = 0.0, t * w
         if size > 1.5 * np.cbrt(m * m):
             angle = acos(min(m / 4 * (size / 3) ** -1.5, 1.0))
             u = 2 / 3 * size * (1 + cos(2 / 3 * (pi - angle)))
-        else:
-            u = 0.0
     elif gamma - 1 > t and w * (1 + t) < size <= gamma * w:
         u = min(max(((gamma - 1) * size - t * gamma * w) / (gamma - 1 - t), w), gamma * w)
     else:
@@ -70,17 +123,15 @@ def _bent_prox(v: float, t: float, kind: int, w: float, gamma: float) -> float:
         if gamma - 1 > t:
             u = first if size <= w * (1 + t) else size
         else:
-            a = 0.5 * (first - size) * (first - size) + t * _value(first, SCAD, w, 0.0, gamma)
-            b = 0.5 * (last - size) * (last - size) + t * _value(last, SCAD, w, 0.0, gamma)
+            a = 0.5 * (first - size) * (first - size) + t * _bent_value(first, SCAD, w, gamma)
+            b = 0.5 * (last - size) * (last - size) + t * _bent_value(last, SCAD, w, gamma)
             u = last if b < a else first
     return u if v > 0 else -u
 
 
 @compiled
-def _value(x: float, kind: int, w: float, ridge: float, gamma: float) -> float:
+def _bent_value(x: float, kind: int, w: float, gamma: float) -> float:
     a = abs(x)
-    if kind == CONVEX:
-        return w * a + 0.5 * ridge * x * x
     if kind == HALF:
         return w * sqrt(a)
     if kind == MCP:
@@ -93,10 +144,8 @@ def _value(x: float, kind: int, w: float, ridge: float, gamma: float) -> float:
 
 
 @compiled
-def _slope(a: float, kind: int, w: float, ridge: float, gamma: float) -> float:
-    """Return the derivative of the penalty at a > 0, and at 0 the largest subgradient."""
-    if kind == CONVEX:
-        return w + ridge * a
+def _bent_slope(a: float, kind: int, w: float, gamma: float) -> float:
+    """Return the derivative at a > 0, and at 0 the largest subgradient."""
     if kind == MCP:
         return max(w - a / gamma, 0.0)
     if kind == SCAD:
@@ -112,87 +161,54 @@ def _piece(a: float, kind: int, w: float, gamma: float) -> int:
 
 
 @compiled
-def _step(
-    x: float, g: float, L: float, kind: int, w: float, ridge: float, lower: float, upper: float, gamma: float
-) -> float:  # fmt: skip
-    """Return prox(x - g / L) - x, without that difference where both points lie on one smooth piece."""
-    if kind == CONVEX:
-        up, down = -(g + w + ridge * x) / (L + ridge), -(g - w + ridge * x) / (L + ridge)
-        first, second = (up, down) if x >= 0 else (down, up)
-        d = -x
-        if (x >= 0 and x + up > 0) or (x < 0 and x + down < 0):
-            d = first
-        elif (x >= 0 and x + down < 0) or (x < 0 and x + up > 0):
-            d = second
-        return min(max(d, lower - x), upper - x)
+def _bent_step(x: float, g: float, L: float, kind: int, w: float, gamma: float) -> float:
+    """Return prox(x - g / L) - x, without that difference where both points lie on one straight piece of the slope."""
     z = _bent_prox(x - g / L, 1 / L, kind, w, gamma)
     if kind != HALF and x * z > 0:
         piece = _piece(abs(x), kind, w, gamma)
         if piece == _piece(abs(z), kind, w, gamma):
             bend = -1 / (gamma if kind == MCP else gamma - 1) if piece == 1 else 0.0
-            slope = _slope(abs(x), kind, w, ridge, gamma)
+            slope = _bent_slope(abs(x), kind, w, gamma)
             return -(g + (slope if x > 0 else -slope)) / (L + bend)
     return z - x
 
 
 @compiled
-def _score(
-    x: float, g: float, L: float, kind: int, w: float, ridge: float, lower: float, upper: float, gamma: float, rule: int
-) -> float:  # fmt: skip
-    if rule == DISTANCE:
-        slope = _slope(abs(x), kind, w, ridge, gamma)
-        low = -slope if x <= 0 else slope
-        high = slope if x >= 0 else -slope
-        return max(-inf if x <= lower else g + low, -inf if x >= upper else -(g + high), 0.0)
-    L = max(L, LEAST)
-    d = _step(x, g, L, kind, w, ridge, lower, upper, gamma)
-    if rule == STEP:
-        return abs(d)
-    z = x + d
-    if kind == CONVEX:
-        change = (d if x > 0 else -d) if x * z > 0 else abs(z) - abs(x)
-        change = w * change + ridge * d * (x + 0.5 * d)
-    else:
-        change = _value(z, kind, w, ridge, gamma) - _value(x, kind, w, ridge, gamma)
-    return max(-(d * (g + 0.5 * L * d) + change), 0.0)
-
-
-# ---- separable penalties
-
-
-@compiled
-def prox(
-    v: Array, step: Array, kind: int, weight: Array, ridge: Array, lower: Array, upper: Array, gamma: float, out: Array
-) -> None:
-    s0, s1, s2, s3, s4 = _stride(step), _stride(weight), _stride(ridge), _stride(lower), _stride(upper)
+def bent_prox(v: Array, step: Array, kind: int, weight: Array, gamma: float, out: Array) -> None:
+    s0, s1 = _stride(step), _stride(weight)
     for j in range(v.shape[0]):
-        t, w = F(step[j * s0]), F(weight[j * s1])
-        if kind == CONVEX:
-            out[j] = _convex_prox(F(v[j]), t, w, F(ridge[j * s2]), F(lower[j * s3]), F(upper[j * s4]))
-        else:
-            out[j] = _bent_prox(F(v[j]), t, kind, w, gamma)
+        out[j] = _bent_prox(F(v[j]), F(step[j * s0]), kind, F(weight[j * s1]), gamma)
 
 
 @compiled
-def value(x: Array, kind: int, weight: Array, ridge: Array, lower: Array, upper: Array, gamma: float) -> float:
-    s1, s2, s3, s4, total = _stride(weight), _stride(ridge), _stride(lower), _stride(upper), 0.0
+def bent_value(x: Array, kind: int, weight: Array, gamma: float) -> float:
+    s1, total = _stride(weight), 0.0
     for j in range(x.shape[0]):
-        if x[j] < lower[j * s3] or x[j] > upper[j * s4]:
-            return inf
-        total += _value(F(x[j]), kind, F(weight[j * s1]), F(ridge[j * s2]), gamma)
+        total += _bent_value(F(x[j]), kind, F(weight[j * s1]), gamma)
     return total
 
 
 @compiled
-def scores(
-    x: Array, gradient: Array, curvature: Array, kind: int, weight: Array, ridge: Array, lower: Array, upper: Array,
-    gamma: float, rule: int, out: Array,
+def bent_scores(
+    x: Array, gradient: Array, curvature: Array, kind: int, weight: Array, gamma: float, rule: int, out: Array
 ) -> None:  # fmt: skip
-    s0, s1, s2, s3, s4 = _stride(curvature), _stride(weight), _stride(ridge), _stride(lower), _stride(upper)
+    s0, s1 = _stride(curvature), _stride(weight)
     for j in range(x.shape[0]):
-        L, w, r = F(curvature[j * s0]), F(weight[j * s1]), F(ridge[j * s2])
-        low, high = F(lower[j * s3]), F(upper[j * s4])
-        out[j] = _score(F(x[j]), F(gradient[j]), L, kind, w, r, low, high, gamma, rule)
+        a, g, w = F(x[j]), F(gradient[j]), F(weight[j * s1])
+        if rule == DISTANCE:
+            slope = _bent_slope(abs(a), kind, w, gamma)
+            out[j] = max(g + (slope if a > 0 else -slope), -(g + (-slope if a < 0 else slope)), 0.0)
+            continue
+        L = max(F(curvature[j * s0]), LEAST)
+        d = _bent_step(a, g, L, kind, w, gamma)
+        if rule == STEP:
+            out[j] = abs(d)
+        else:
+            change = _bent_value(a + d, kind, w, gamma) - _bent_value(a, kind, w, gamma)
+            out[j] = max(-(d * (g + 0.5 * L * d) + change), 0.0)
+
+
+# ---- duality of convex separable penalties
 
 
 @compiled
@@ -230,11 +246,6 @@ def dual_scale(slope: Array, weight: Array, ridge: Array, lower: Array, upper: A
 
 
 # ---- penalties of groups
-
-
-@compiled
-def _soft(v: float, t: float) -> float:
-    return v - t if v > t else (v + t if v < -t else 0.0)
 
 
 @compiled

@@ -1,20 +1,20 @@
 """Penalties: proximal points, scores of coordinates and of groups, duality gaps; the meaning of the compiled twins.
 
-Separable penalties, a sum over coordinates of
+Convex separable penalties are sums over coordinates of ``weight abs(u) + ridge u^2 / 2`` for lower <= u <= upper. Those
+that are not convex have a kind, and the names `bent_*`:
 
-==== ==================================================================================================== ==========
-kind                                                                                                       gamma
-==== ==================================================================================================== ==========
-0    ``weight abs(u) + ridge u^2 / 2`` for lower <= u <= upper
-1    MCP: ``weight a - a^2 / (2 gamma)`` for a = abs(u) <= gamma weight, then constant                         > 0
-2    SCAD: ``weight a`` to a = weight, then the slope ``(gamma weight - a) / (gamma - 1)`` down to 0           > 1
-3    ``weight sqrt(abs(u))``
-==== ==================================================================================================== ==========
+==== ========================================================================================== ==========
+kind                                                                                              gamma
+==== ========================================================================================== ==========
+1    MCP: ``weight a - a^2 / (2 gamma)`` for a = abs(u) <= gamma weight, then constant            > 0
+2    SCAD: ``weight a`` to a = weight, then the slope falls as ``(gamma weight - a) / (gamma - 1)``   > 1
+3    ``weight sqrt(a)``
+==== ========================================================================================== ==========
 
-`weight`, `ridge`, `lower`, `upper`, steps and curvatures have one entry per coordinate, or one for all; `ridge` and the
-bounds belong to kind 0 alone. Group penalties are ``sum_b weight_b norm2(x_b) + l1 norm1(x)`` over the blocks
-``indices[pointers[b]:pointers[b + 1]]`` of a flat x, which cover it; weights, steps and curvatures have one entry per
-block, or one for all. Everything is computed in float64, whatever the type of the arrays.
+`weight`, `ridge`, `lower`, `upper`, steps and curvatures have one entry per coordinate, or one for all. Group penalties
+are ``sum_b weight_b norm2(x_b) + l1 norm1(x)`` over the blocks ``indices[pointers[b]:pointers[b + 1]]``, which cover a
+flat x; weights, steps and curvatures have one entry per block, or one for all. Everything is computed in float64,
+whatever the type of the arrays.
 
 Scores of a coordinate or a block with gradient g and curvature bound L, d its proximal gradient step:
 
@@ -40,6 +40,9 @@ import numpy as np
 from resolvent.typing import Array
 
 __all__ = [
+    "bent_prox",
+    "bent_scores",
+    "bent_value",
     "dual_scale",
     "gap",
     "group_dual_scale",
@@ -52,7 +55,7 @@ __all__ = [
     "value",
 ]
 
-CONVEX, MCP, SCAD, HALF = range(4)
+MCP, SCAD, HALF = 1, 2, 3
 DISTANCE, STEP, DECREASE = range(3)
 LEAST = 1e-30
 """Stands for a curvature of zero: a step as long as the penalty lets it be."""
@@ -64,43 +67,87 @@ def _wide(*arrays: Array) -> tuple[Array, ...]:
     return tuple(a.astype(np.float64, copy=False) for a in arrays)
 
 
-# ---- separable penalties
+def _soft(v: Array, t: Any) -> Array:
+    found: Array = np.sign(v) * np.maximum(np.abs(v) - t, 0)
+    return found
+
+
+# ---- convex separable penalties
 
 
 def prox(
-    v: Array, step: Array, kind: int, weight: Array, ridge: Array, lower: Array, upper: Array, gamma: float, out: Array
-) -> None:
+    v: Array, step: Array, weight: Array, ridge: Array, lower: Array, upper: Array, out: Array
+) -> None:  # fmt: skip
+    """Write argmin_u (u - v)^2 / (2 step) + penalty(u). Work: one pass."""
+    v, t, w, ridge, lower, upper = _wide(v, step, weight, ridge, lower, upper)
+    out[:] = np.clip(_soft(v, t * w) / (1 + t * ridge), lower, upper)
+
+
+def value(x: Array, weight: Array, ridge: Array, lower: Array, upper: Array) -> float:
+    """Return the sum of the penalties, inf where x leaves the bounds. Work: one pass."""
+    x, w, ridge, lower, upper = _wide(x, weight, ridge, lower, upper)
+    if ((x < lower) | (x > upper)).any():
+        return np.inf
+    return float((w * np.abs(x) + 0.5 * ridge * x * x).sum())
+
+
+def scores(
+    x: Array, gradient: Array, curvature: Array, weight: Array, ridge: Array, lower: Array, upper: Array, rule: int,
+    out: Array,
+) -> None:  # fmt: skip
+    """Write the scores of all coordinates by one of the rules. Work: one pass."""
+    x, g, L, w, ridge, lower, upper = _wide(x, gradient, curvature, weight, ridge, lower, upper)
+    if rule == DISTANCE:
+        slope = np.sign(x) * w + ridge * x
+        low = np.where(x <= lower, -np.inf, np.where(x == 0, -w, slope))
+        high = np.where(x >= upper, np.inf, np.where(x == 0, w, slope))
+        out[:] = np.maximum(np.maximum(g + low, -(g + high)), 0)
+        return
+    L = np.maximum(L, LEAST)
+    d = _step(x, g, L, w, ridge, lower, upper)
+    if rule == STEP:
+        out[:] = np.abs(d)
+        return
+    z = x + d
+    change = w * np.where(x * z > 0, np.sign(x) * d, np.abs(z) - np.abs(x)) + ridge * d * (x + 0.5 * d)
+    out[:] = np.maximum(-(d * (g + 0.5 * L * d) + change), 0)
+
+
+def _step(x: Array, g: Array, L: Array, w: Array, ridge: Array, lower: Array, upper: Array) -> Array:
+    """Return prox(x - g / L) - x, without that difference where both points have the same sign."""
+    up, down = (-(g + s * w + ridge * x) / (L + ridge) for s in (1, -1))
+    d = np.where(x + up > 0, up, np.where(x + down < 0, down, -x))
+    return np.clip(d, lower - x, upper - x)
+
+
+# ---- separable penalties that are not convex
+
+
+def bent_prox(v: Array, step: Array, kind: int, weight: Array, gamma: float, out: Array) -> None:
     """Write argmin_u (u - v)^2 / (2 step) + penalty(u); the smaller one of two minimisers. Work: one pass."""
-    v, step, weight, ridge, lower, upper = _wide(v, step, weight, ridge, lower, upper)
-    out[:] = _prox(v, step, kind, weight, ridge, lower, upper, gamma)
+    v, step, weight = _wide(v, step, weight)
+    out[:] = _bent_prox(v, step, kind, weight, gamma)
 
 
-def _prox(
-    v: Array, t: Array, kind: int, w: Array, ridge: Array, lower: Array, upper: Array, gamma: float
-) -> Array:  # fmt: skip
-    size, sign = np.abs(v), np.sign(v)
-    found: Array
-    if kind == CONVEX:
-        found = np.clip(sign * np.maximum(size - t * w, 0) / (1 + t * ridge), lower, upper)
-        return found
+def _bent_prox(v: Array, t: Array, kind: int, w: Array, gamma: float) -> Array:
+    size = np.abs(v)
     if kind == MCP:
         slope = np.where(t < gamma, 1 - t / gamma, 1)
         inner = np.where(size <= gamma * w, np.maximum(size - t * w, 0) / slope, size)
-        found = sign * np.where(t < gamma, inner, np.where(size > w * np.sqrt(gamma * t), size, 0))
-        return found
-    found = sign * (_scad(size, t, w, gamma) if kind == SCAD else _half(size, t * w))
-    return found
+        found = np.where(t < gamma, inner, np.where(size > w * np.sqrt(gamma * t), size, 0))
+    else:
+        found = _scad(size, t, w, gamma) if kind == SCAD else _half(size, t * w)
+    return np.copysign(found, v)
 
 
 def _scad(size: Array, t: Array, w: Array, gamma: float) -> Array:
     """Return the proximal points of sizes v >= 0; where two minima may exist, the values decide."""
-    none = np.zeros(1)
     first, last = np.clip(size - t * w, 0, w), np.maximum(size, gamma * w)
     regular = gamma - 1 > t
     bend = np.where(regular, gamma - 1 - t, 1)
     middle = np.clip(((gamma - 1) * size - t * gamma * w) / bend, w, gamma * w)
     unique = np.where(size <= w * (1 + t), first, np.where(size <= gamma * w, middle, size))
-    a, b = ((u - size) ** 2 / 2 + t * _values(u, SCAD, w, none, gamma) for u in (first, last))
+    a, b = ((u - size) ** 2 / 2 + t * _values(u, SCAD, w, gamma) for u in (first, last))
     return np.where(regular, unique, np.where(b < a, last, first))
 
 
@@ -112,80 +159,63 @@ def _half(size: Array, m: Array) -> Array:
     return np.where(far, 2 / 3 * safe * (1 + np.cos(2 / 3 * (np.pi - np.arccos(np.minimum(cosine, 1))))), 0)
 
 
-def value(x: Array, kind: int, weight: Array, ridge: Array, lower: Array, upper: Array, gamma: float) -> float:
-    """Return the sum of the penalties, inf where x leaves the bounds. Work: one pass."""
-    x, weight, ridge, lower, upper = _wide(x, weight, ridge, lower, upper)
-    if ((x < lower) | (x > upper)).any():
-        return np.inf
-    return float(_values(x, kind, weight, ridge, gamma).sum())
+def bent_value(x: Array, kind: int, weight: Array, gamma: float) -> float:
+    """Return the sum of the penalties. Work: one pass."""
+    x, weight = _wide(x, weight)
+    return float(_values(x, kind, weight, gamma).sum())
 
 
-def _values(x: Array, kind: int, w: Array, ridge: Array, gamma: float) -> Array:
+def _values(x: Array, kind: int, w: Array, gamma: float) -> Array:
     a = np.abs(x)
     if kind == MCP:
         return np.where(a <= gamma * w, w * a - a * a / (2 * gamma), 0.5 * gamma * w * w)
     if kind == SCAD:
         middle = (2 * gamma * w * a - a * a - w * w) / (2 * (gamma - 1))
         return np.where(a <= w, w * a, np.where(a <= gamma * w, middle, 0.5 * (gamma + 1) * w * w))
-    found: Array = w * np.sqrt(a) if kind == HALF else w * a + 0.5 * ridge * x * x
+    found: Array = w * np.sqrt(a)
     return found
 
 
-def scores(
-    x: Array, gradient: Array, curvature: Array, kind: int, weight: Array, ridge: Array, lower: Array, upper: Array,
-    gamma: float, rule: int, out: Array,
+def bent_scores(
+    x: Array, gradient: Array, curvature: Array, kind: int, weight: Array, gamma: float, rule: int, out: Array
 ) -> None:  # fmt: skip
     """Write the scores of all coordinates by one of the rules. Work: one pass."""
-    x, g, L, w, ridge, lower, upper = _wide(x, gradient, curvature, weight, ridge, lower, upper)
+    x, g, L, w = _wide(x, gradient, curvature, weight)
     if rule == DISTANCE:
-        low, high = _slopes(x, kind, w, ridge, gamma)
-        low, high = np.where(x <= lower, -np.inf, low), np.where(x >= upper, np.inf, high)
+        slope = _slope(np.abs(x), kind, w, gamma)
+        low, high = np.where(x > 0, slope, -slope), np.where(x < 0, -slope, slope)
         out[:] = np.maximum(np.maximum(g + low, -(g + high)), 0)
         return
     L = np.maximum(L, LEAST)
-    d = _step(x, g, L, kind, w, ridge, lower, upper, gamma)
+    d = _bent_step(x, g, L, kind, w, gamma)
     if rule == STEP:
         out[:] = np.abs(d)
         return
-    z = x + d
-    if kind == CONVEX:
-        change = w * np.where(x * z > 0, np.sign(x) * d, np.abs(z) - np.abs(x)) + ridge * d * (x + 0.5 * d)
-    else:
-        change = _values(z, kind, w, ridge, gamma) - _values(x, kind, w, ridge, gamma)
+    change = _values(x + d, kind, w, gamma) - _values(x, kind, w, gamma)
     out[:] = np.maximum(-(d * (g + 0.5 * L * d) + change), 0)
 
 
-def _slopes(x: Array, kind: int, w: Array, ridge: Array, gamma: float) -> tuple[Array, Array]:
-    """Return the ends of the subdifferential, bounds left out."""
-    a, sign = np.abs(x), np.sign(x)
+def _slope(a: Array, kind: int, w: Array, gamma: float) -> Array:
+    """Return the derivative at a > 0, and at 0 the largest subgradient."""
+    found: Array
     if kind == MCP:
-        slope = np.maximum(w - a / gamma, 0)
+        found = np.maximum(w - a / gamma, 0)
     elif kind == SCAD:
-        slope = np.minimum(w, np.maximum(gamma * w - a, 0) / (gamma - 1))
-    elif kind == HALF:
-        slope = 0.5 * w / np.sqrt(np.where(a > 0, a, 1))
+        found = np.minimum(w, np.maximum(gamma * w - a, 0) / (gamma - 1))
     else:
-        slope = w + ridge * a
-    at_zero = np.where(w > 0, np.inf, 0) if kind == HALF else w
-    return np.where(x == 0, -at_zero, sign * slope), np.where(x == 0, at_zero, sign * slope)
+        found = np.where(a > 0, 0.5 * w / np.sqrt(np.where(a > 0, a, 1)), np.where(w > 0, np.inf, 0))
+    return found
 
 
-def _step(
-    x: Array, g: Array, L: Array, kind: int, w: Array, ridge: Array, lower: Array, upper: Array, gamma: float
-) -> Array:  # fmt: skip
-    """Return prox(x - g / L) - x, without that difference where both points lie on one smooth piece."""
-    if kind == CONVEX:
-        up, down = (-(g + s * w + ridge * x) / (L + ridge) for s in (1, -1))
-        d = np.where((x >= 0) & (x + up > 0), up, np.where((x <= 0) & (x + down < 0), down, -x))
-        d = np.where((x < 0) & (x + up > 0), up, np.where((x > 0) & (x + down < 0), down, d))
-        return np.clip(d, lower - x, upper - x)
-    z = _prox(x - g / L, 1 / L, kind, w, ridge, lower, upper, gamma)
+def _bent_step(x: Array, g: Array, L: Array, kind: int, w: Array, gamma: float) -> Array:
+    """Return prox(x - g / L) - x, without that difference where both points lie on one straight piece of the slope."""
+    z = _bent_prox(x - g / L, 1 / L, kind, w, gamma)
     if kind == HALF:
         return z - x
-    a, piece = np.abs(x), _piece(x, kind, w, gamma)
+    piece = _piece(x, kind, w, gamma)
     same = (x * z > 0) & (piece == _piece(z, kind, w, gamma))
     bend = np.where(piece == 1, -1 / (gamma if kind == MCP else gamma - 1), 0.0)
-    slope = np.sign(x) * _slopes(a, kind, w, ridge, gamma)[0]
+    slope = np.sign(x) * _slope(np.abs(x), kind, w, gamma)
     return np.where(same, -(g + slope) / np.where(same, L + bend, 1), z - x)
 
 
@@ -196,8 +226,11 @@ def _piece(x: Array, kind: int, w: Array, gamma: float) -> Array:
     return (a > start).astype(int) + (a > gamma * w)
 
 
+# ---- duality of convex separable penalties
+
+
 def gap(x: Array, slope: Array, weight: Array, ridge: Array, lower: Array, upper: Array) -> float:
-    """Return the gap of `slope` for the penalty of kind 0. Work: one pass."""
+    """Return the gap of `slope`. Work: one pass."""
     x, c, w, ridge, lower, upper = _wide(x, slope, weight, ridge, lower, upper)
     if ((x < lower) | (x > upper)).any():
         return np.inf
@@ -236,11 +269,6 @@ def _sums(entries: Array, pointers: Array) -> Array:
 def _spread(numbers: Array, pointers: Array) -> Array:
     """Return one number per entry from one per block, or one for all."""
     return np.repeat(np.broadcast_to(numbers, (len(pointers) - 1,)), np.diff(pointers))
-
-
-def _soft(v: Array, t: Any) -> Array:
-    found: Array = np.sign(v) * np.maximum(np.abs(v) - t, 0)
-    return found
 
 
 def _shrink(v: Array, t: Array, pointers: Array, weight: Array, l1: float) -> Array:
@@ -330,39 +358,47 @@ def group_dual_scale(slope: Array, pointers: Array, indices: Array, weight: Arra
 # ---- examples
 
 
-def _separable(rng: np.random.Generator, dtype: Any) -> list[tuple[list[Array], int, list[Array], float]]:
-    """Points and slopes near kinks; parameters of every kind, one for all and one each."""
+def _separable(rng: np.random.Generator, dtype: Any) -> list[tuple[list[Array], list[Array]]]:
+    """Points and slopes near kinks; parameters one for all and one each."""
     found = []
     for p in (0, 1, 30):
-        for kind in range(4):
-            for m in (1, p):
-                x = rng.standard_normal(p) * (rng.random(p) < 0.7)
-                weight, ridge = rng.random(m) + 0.2, rng.random(m) * (kind == CONVEX)
-                lower, upper = np.full(m, -np.inf), np.full(m, np.inf)
-                if kind == CONVEX and m > 1:
-                    weight[::4], lower[::3], upper[::5], ridge[::2] = 0, -0.2, 0.4, 0
-                    x = np.clip(x, lower, upper)
-                vectors = [v.astype(dtype) for v in (x, 2 * rng.standard_normal(p), rng.random(m) + 0.5)]
-                found.append((vectors, kind, [v.astype(dtype) for v in (weight, ridge, lower, upper)], 3.7))
-    return [example for example in found if example[2][0].size or not example[0][0].size]
+        for m in {1, max(p, 1)}:
+            x = rng.standard_normal(p) * (rng.random(p) < 0.7)
+            weight, ridge, lower, upper = rng.random(m) + 0.2, rng.random(m), np.full(m, -np.inf), np.full(m, np.inf)
+            if m > 1:
+                weight[::4], lower[::3], upper[::5], ridge[::2] = 0, -0.2, 0.4, 0
+            x = np.clip(x, lower, upper)
+            vectors = [v.astype(dtype) for v in (x, 2 * rng.standard_normal(p), rng.random(m) + 0.5)]
+            found.append((vectors, [v.astype(dtype) for v in (weight, ridge, lower, upper)]))
+    return found
+
+
+def _bent(rng: np.random.Generator, dtype: Any) -> list[tuple[list[Array], int, Array]]:
+    return [(v, kind, p[0] + dtype(0.1)) for v, p in _separable(rng, dtype) for kind in (MCP, SCAD, HALF)]
 
 
 def _scores_examples(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    examples = []
-    for (x, g, L), kind, parameters, gamma in _separable(rng, dtype):
-        for rule in range(3):
-            examples.append((x, g, L, kind, *parameters, gamma, rule, np.zeros_like(x)))
-    return examples
+    return [
+        (x, g, L, *parameters, rule, np.zeros_like(x))
+        for (x, g, L), parameters in _separable(rng, dtype)
+        for rule in range(3)
+    ]
+
+
+def _bent_scores_examples(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    return [
+        (x, g, L, kind, weight, 3.7, rule, np.zeros_like(x))
+        for (x, g, L), kind, weight in _bent(rng, dtype)
+        for rule in range(3)
+    ]
 
 
 def _dual_examples(rng: np.random.Generator, dtype: Any, with_x: bool) -> list[tuple[Any, ...]]:
     examples: list[tuple[Any, ...]] = []
-    for (x, g, _), kind, (weight, ridge, lower, upper), _ in _separable(rng, dtype):
-        if kind == CONVEX:
-            weight = weight + dtype(0.1)
-            inside = np.clip(g, -0.999 * weight, 0.999 * weight).astype(dtype)
-            head = (x, inside) if with_x else (g,)
-            examples.append((*head, weight, ridge, lower, upper))
+    for (x, g, _), (weight, ridge, lower, upper) in _separable(rng, dtype):
+        weight = weight + dtype(0.1)
+        inside = np.clip(g, -0.999 * weight, 0.999 * weight).astype(dtype)
+        examples.append((*((x, inside) if with_x else (g,)), weight, ridge, lower, upper))
     return examples
 
 
@@ -396,10 +432,14 @@ def _group_examples(rng: np.random.Generator, dtype: Any, name: str) -> list[tup
 
 EXAMPLES: dict[str, Callable[[np.random.Generator, Any], list[tuple[Any, ...]]]] = {
     "prox": lambda rng, dtype: [
-        (2 * g, step, kind, *parameters, gamma, np.zeros_like(g))
-        for (_, g, step), kind, parameters, gamma in _separable(rng, dtype)
+        (2 * g, step, *parameters, np.zeros_like(g)) for (_, g, step), parameters in _separable(rng, dtype)
     ],
-    "value": lambda rng, dtype: [(v[0], kind, *p, gamma) for v, kind, p, gamma in _separable(rng, dtype)],
+    "value": lambda rng, dtype: [(v[0], *parameters) for v, parameters in _separable(rng, dtype)],
+    "bent_prox": lambda rng, dtype: [
+        (2 * g, step, kind, weight, 3.7, np.zeros_like(g)) for (_, g, step), kind, weight in _bent(rng, dtype)
+    ],
+    "bent_value": lambda rng, dtype: [(v[0], kind, weight, 3.7) for v, kind, weight in _bent(rng, dtype)],
+    "bent_scores": _bent_scores_examples,
     "scores": _scores_examples,
     "gap": lambda rng, dtype: _dual_examples(rng, dtype, True),
     "dual_scale": lambda rng, dtype: _dual_examples(rng, dtype, False),
