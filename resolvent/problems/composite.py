@@ -97,7 +97,7 @@ class CompositeProblem(Problem):
             raise ProblemError(f"term is {self.term!r}, expected a Term, as terms.L1(1.0)")
         if isinstance(self.smooth, SmoothProblem):
             self._take_functions()
-        elif not all(hasattr(self.smooth, name) for name in ("shape", "gradient", "value", "lipschitz")):
+        elif not all(hasattr(type(self.smooth), name) for name in ("shape", "gradient", "value", "lipschitz")):
             raise ProblemError(f"smooth is {self.smooth!r}, expected a LinearModel, a Quadratic or a SmoothProblem")
         self.dtype = self.smooth.dtype if self.dtype is None else self.dtype
         super().__post_init__()
@@ -315,11 +315,17 @@ class CompositeProblem(Problem):
         step = self.norm(L * self.term.scores(w, -c, L, STEP))
         return step if sums is None else float(np.hypot(step, self.norm(sums)))
 
+    @property
+    def _has_curvatures(self) -> bool:
+        if isinstance(self.smooth, LinearModel):
+            return self.smooth.loss.curvature_bound is not None
+        return getattr(self.smooth, "lipschitz", None) is not None
+
     def _curvatures(self) -> Array:
         """Return positive bounds of second derivatives, one per coordinate or per block."""
-        known = getattr(self.smooth, "lipschitz", None)
-        if known is None:
-            return np.ones(self.shape if self.term.separable else len(self.blocks), self.dtype)
+        if not self._has_curvatures:
+            return np.ones(self.shape if self.term.separable else len(self.term.blocks), self.dtype)
+        known = self.smooth.lipschitz
         L = np.empty(self.shape, self.dtype)
         L[...] = known if known.shape == self.shape else known[:, None]
         L[L == 0] = L.max() or 1
@@ -351,7 +357,7 @@ class CompositeProblem(Problem):
             "groups": not self.term.separable,
             "intercept": self.intercept,
             "several responses": len(self.shape) > 1,
-            "unbounded curvature": getattr(self.smooth, "lipschitz", None) is None,
+            "unbounded curvature": not self._has_curvatures,
         }
         return {name for name, has in found.items() if has}
 

@@ -115,18 +115,19 @@ class L1(ByCoordinate):
         return float((self._weights(x) * np.abs(x)).sum(dtype=np.float64))
 
     def gap(self, x: Array, slope: Array) -> float:
-        w, c = self._weights(x), np.abs(slope)
-        if (c > w * (1 + reference.SLACK)).any():
+        if self._scale(slope) * (1 + reference.SLACK) < 1:
             return np.inf
-        return float(np.maximum(np.abs(x) * w - x * slope, 0).sum(dtype=np.float64))
+        some, w = x != 0, self._weights(x)
+        x, c = x[some], slope[some]
+        return float(np.maximum(np.abs(x) * (w if isinstance(w, float) else w[some]) - x * c, 0).sum(dtype=np.float64))
 
     def _scale(self, slope: Array) -> float:
-        w, c = self._weights(slope), np.abs(slope)
+        w = self._weights(slope)
         if isinstance(w, float):
-            most = float(c.max())
+            most = max(float(slope.max()), -float(slope.min()))
             return w / most if most > 0 else np.inf
-        some = c > 0
-        return float((w[some] / c[some]).min(initial=np.inf))
+        some = slope != 0
+        return float((w[some] / np.abs(slope[some])).min(initial=np.inf))
 
     def _weights(self, x: Array) -> Any:
         """Return the weights like x, or one number."""

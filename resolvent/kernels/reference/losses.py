@@ -1,15 +1,15 @@
 """Losses of samples, f(z) = sum_i w_i phi(z_i, y_i), the meaning of the compiled twins.
 
-==== ================ ============================================= =============== ==================
-kind                  phi(z, y)                                     targets         parameter
-==== ================ ============================================= =============== ==================
-0    least squares    (z - y)^2 / 2                                 real
-1    logistic         log(1 + exp(-y z))                            -1 or 1
-2    Huber            r^2 / 2 for abs(r) <= d, else d abs(r) - d^2 / 2, r = z - y   d
-3    Poisson          exp(z) - y z                                  >= 0
-4    squared hinge    max(0, 1 - y z)^2 / 2                         -1 or 1
-5    softmax          log sum_c exp(z_c) - z_y, z a row of (n, k)   0, ..., k - 1
-==== ================ ============================================= =============== ==================
+==== ============== ================================================================= ============= =============
+kind                  phi(z, y)                                                         targets       parameter
+==== ============== ================================================================= ============= =============
+0    least squares  (z - y)^2 / 2                                                     real
+1    logistic       log(1 + exp(-y z))                                                -1 or 1
+2    Huber          r^2 / 2 for abs(r) <= d, else d abs(r) - d^2 / 2, with r = z - y  real          d
+3    Poisson        exp(z) - y z                                                      >= 0
+4    squared hinge  max(0, 1 - y z)^2 / 2                                             -1 or 1
+5    softmax        log sum_c exp(z_c) - z_y, z a row of (n, k)                       0, ..., k - 1
+==== ============== ================================================================= ============= =============
 
 All arrays but those of the softmax are flat, (n,). Weights have one entry per sample, or one for all. Everything is
 computed in float64, whatever the type of the arrays. Outputs of no entry are not computed.

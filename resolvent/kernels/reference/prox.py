@@ -3,28 +3,13 @@
 Convex separable penalties are sums over coordinates of ``weight abs(u) + ridge u^2 / 2`` for lower <= u <= upper. Those
 that are not convex have a kind, and the names `bent_*`:
 
-==== ========================================================================================== ==========
-kind                                                                                              gamma
-==== ========================================================================================== ==========
-1    MCP: ``weight a - a^2 / (2 gamma)`` for a = abs(u) <= gamma weight, then constant            > 0
-2    SCAD: ``weight a`` to a = weight, then the slope falls as ``(gamma weight - a) / (gamma - 1)``   > 1
-3    ``weight sqrt(a)``
-==== ========================================================================================== ==========
-
-`weight`, `ridge`, `lower`, `upper`, steps and curvatures have one entry per coordinate, or one for all. Group penalties
-are ``sum_b weight_b norm2(x_b) + l1 norm1(x)`` over the blocks ``indices[pointers[b]:pointers[b + 1]]``, which cover a
-flat x; weights, steps and curvatures have one entry per block, or one for all. Everything is computed in float64,
-whatever the type of the arrays.
-
-Scores of a coordinate or a block with gradient g and curvature bound L, d its proximal gradient step:
-
-==== ============================================================= ====
+==== ============================================================= =====
 rule score                                                         name
-==== ============================================================= ====
+==== ============================================================= =====
 0    the distance of -g to the subdifferential                     GS-s
 1    norm2(d)                                                      GS-r
 2    ``-(g d + L norm2(d)^2 / 2 + penalty(x + d) - penalty(x))``   GS-q
-==== ============================================================= ====
+==== ============================================================= =====
 
 The *gap* of a slope c is ``penalty(x) + conjugate(c) - c x >= 0``: zero where c is a subgradient at x, inf where x or c
 is out of its domain. It is written without a difference of large numbers, and so are the steps d.
