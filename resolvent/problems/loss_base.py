@@ -76,7 +76,7 @@ class Loss:
 
     def evaluate(self, z: Array, weights: Array | None = None) -> tuple[float, Array, Array]:
         """Return f, its derivative and the diagonal of its second derivative, both like z. Cost: one pass."""
-        slope, bend = np.empty_like(z), np.empty_like(z)
+        slope, bend = np.empty(z.shape, z.dtype), np.empty(z.shape, z.dtype)
         return self._evaluate(z, weights, slope, bend), slope, bend
 
     def value(self, z: Array, weights: Array | None = None) -> float:
@@ -85,13 +85,13 @@ class Loss:
 
     def derivative(self, z: Array, weights: Array | None = None) -> Array:
         """Return the derivative of f, like z."""
-        slope = np.empty_like(z)
+        slope = np.empty(z.shape, z.dtype)
         self._evaluate(z, weights, slope, NOTHING)
         return slope
 
     def curvature(self, z: Array, weights: Array | None = None) -> Array:
         """Return the second derivatives of f in the single entries of z, like z."""
-        bend = np.empty_like(z)
+        bend = np.empty(z.shape, z.dtype)
         self._evaluate(z, weights, NOTHING, bend)
         return bend
 

@@ -41,6 +41,7 @@ LOSSES = {
     "squared hinge": losses.SquaredHinge(SIGNS),
     "softmax": losses.Softmax(LABELS),
     "several": losses.LeastSquares(np.stack([REAL, REAL[::-1]], axis=1)),
+    "several huber": losses.Huber(np.stack([REAL, REAL[::-1]], axis=1), 5.0),
     "several poisson": losses.Poisson(np.stack([COUNTS, COUNTS[::-1]], axis=1)),
     "custom": losses.Custom(REAL, value, derivative, curvature, curvature_bound=1.0),
 }
@@ -71,6 +72,18 @@ def test_derivatives_are_those_of_the_value(name, weights):
         up, down = loss.derivative(z + e, weights), loss.derivative(z - e, weights)
         if name not in ("huber", "squared hinge"):
             assert bend[place] == pytest.approx((up - down)[place] / (2 * h), abs=1e-8)
+
+
+@every
+def test_the_order_of_memory_does_not_matter(name):
+    loss = LOSSES[name]
+    z = point(loss)
+    other = np.asfortranarray(z) if z.ndim > 1 else np.stack([z, z], axis=1)[:, 0]
+    for a, b in zip(loss.evaluate(z, WEIGHTS), loss.evaluate(other, WEIGHTS), strict=True):
+        assert np.array_equal(a, b)
+    if loss.has_conjugate:
+        slope = 0.5 * loss.derivative(z)
+        assert loss.gap(other, slope) == loss.gap(z, slope)
 
 
 @every
