@@ -361,7 +361,7 @@ class Subdifferential(_Scored):
     """GS-s: the squared distance of minus the gradient to the subdifferential of the term. Cost: O(p)."""
 
     def scores(self, access: Access, state: Any) -> Array:
-        return _of_term(access, state, np.ones(1), DISTANCE) ** 2
+        return _of_term(access, state, np.ones(access.p), DISTANCE) ** 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -401,8 +401,7 @@ class Decrease(_Scored):
 def _of_term(access: Access, state: Any, curvature: Array, rule: int) -> Array:
     x, g = access.x(state), state.gradient.reshape(-1)
     shape = access.problem.shape
-    L = curvature if len(curvature) == 1 else curvature.reshape(shape)
-    found = access.problem.term.scores(x.reshape(shape), g.reshape(shape), L, rule)
+    found = access.problem.term.scores(x.reshape(shape), g.reshape(shape), curvature.reshape(shape), rule)
     return np.asarray(found.reshape(-1), np.float64)
 
 
