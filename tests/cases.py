@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from resolvent.problems import LinearSystem
+from resolvent.problems import CompositeProblem, LinearModel, LinearSystem, losses, terms
 from resolvent.problems.base import Problem
 from resolvent.problems.grids import diffusion
 from resolvent.problems.library import hs
+from resolvent.problems.library.lattice import lattice
 from resolvent.solvers import (
     GMRES,
     AlgebraicMultigrid,
+    BlockCoordinateDescent,
     Chebyshev,
     ConjugateGradient,
     DeepConjugateDirection,
@@ -31,7 +33,11 @@ from resolvent.solvers import (
     SketchAndProject,
     SketchedNewton,
     TreeSweep,
+    WorkingSet,
     load_network,
+    partitions,
+    rules,
+    updates,
 )
 from resolvent.solvers.base import Solver
 from resolvent.solvers.stop import Stop
@@ -147,6 +153,19 @@ def near_identity(scale: float = 1.0, dtype: Any = np.float64, sparse: bool = Fa
     return LinearSystem(sp.csr_array(A) if sparse else A, scale * np.cos(np.arange(20)).astype(dtype), name="near I")
 
 
+def sparse_model(weight: float = 1.0, logistic: bool = False, dtype: Any = np.float64) -> CompositeProblem:
+    """Return the lasso, or its logistic kin, of 40 samples and 60 columns."""
+    A = np.random.default_rng(2).standard_normal((40, 60)).astype(dtype)
+    b = (A[:, :8] @ np.arange(-4.0, 4.0)).astype(dtype)
+    loss = losses.Logistic(np.where(b > 0, 1.0, -1.0)) if logistic else losses.LeastSquares(b)
+    return CompositeProblem(smooth=LinearModel(A, loss), term=terms.L1(weight), dtype=dtype, name="sparse model")
+
+
+def labelled(ridge: float = 0.1, dtype: Any = np.float64) -> CompositeProblem:
+    """Return a quadratic on a lattice of 8 x 8 nodes, three in ten of which are fixed."""
+    return lattice((8, 8), 1.0, 0.3, term=terms.Ridge(ridge)).replace(dtype=dtype)
+
+
 def shifted(problem: Callable[[], Any], by: float = 0.01) -> Callable[[], Problem]:
     """Return a factory of the same NLP with other right-hand sides."""
 
@@ -198,6 +217,11 @@ CASES = [
     Case(name="inclusion", solver=Halpern(), problem=game, stop=SLOW, most=20_000, functions=("components", "resolvent"), changed=lambda: game(0.02), random=True, float32=lambda: game(dtype=F32)),  # noqa: E501
     Case(name="evolution", solver=Heun(), problem=relaxation, stop=NONE, most=30, functions=("collision",), float32=lambda: relaxation(dtype=F32)),  # noqa: E501
     Case(name="training", solver=Training(), problem=sines, stop=NONE, most=25, unique=False, random=True, batch="batch"),  # noqa: E501
+    Case(name="working-set", solver=WorkingSet(first=2, growth=0.2), problem=sparse_model, most=20, changed=lambda: sparse_model(2.0), float32=lambda: sparse_model(dtype=F32)),  # noqa: E501
+    Case(name="working-set-logistic", solver=WorkingSet(first=2, growth=0.2, dense=1), problem=lambda: sparse_model(logistic=True), most=20, changed=lambda: sparse_model(2.0, logistic=True), float32=lambda: sparse_model(logistic=True, dtype=F32)),  # noqa: E501
+    Case(name="blocks-greedy", solver=BlockCoordinateDescent(partition=rules.Variable(size=6), select=rules.Decrease(), update=updates.ProjectedNewton()), problem=sparse_model, most=60, changed=lambda: sparse_model(2.0), float32=lambda: sparse_model(dtype=F32)),  # noqa: E501
+    Case(name="blocks-random", solver=BlockCoordinateDescent(partition=partitions.Consecutive(size=7), select=rules.Random(), update=updates.TwoMetricProjection()), problem=lambda: sparse_model(4.0, logistic=True), most=1500, changed=lambda: sparse_model(6.0, logistic=True), random=True, float32=lambda: sparse_model(4.0, logistic=True, dtype=F32)),  # noqa: E501
+    Case(name="blocks-forests", solver=BlockCoordinateDescent(partition=partitions.TreePartition(), select=rules.Permuted(), update=updates.Forest()), problem=labelled, most=100, changed=lambda: labelled(0.5), random=True, float32=lambda: labelled(dtype=F32)),  # noqa: E501
     Case(name="search", solver=RandomSearch(), problem=valley, stop=NONE, most=400, functions=("objective",), unique=False, random=True, batch="batch", float32=lambda: valley(dtype=F32)),  # noqa: E501
     Case(name="nested", solver=TruncatedNewton(), problem=quartic, most=15, functions=("objective", "gradient", "hessp"), changed=lambda: quartic(1.1), float32=lambda: quartic(dtype=F32)),  # noqa: E501
     Case(name="transform", solver=FastTransform(), problem=plain_box, most=1, direct=True, changed=lambda: plain_box(0.1), float32=lambda: plain_box(dtype=F32)),  # noqa: E501

@@ -1,8 +1,11 @@
 """Solvers: methods as immutable options with `begin` and `step`, and the driver that runs them all."""
 
 from resolvent.solvers.base import Solver, State
-from resolvent.solvers.composite import partitions
+from resolvent.solvers.composite import partitions, rules, updates
+from resolvent.solvers.composite.block_coordinate_descent import BlockCoordinateDescent
+from resolvent.solvers.composite.path import Path, path, weight_grid
 from resolvent.solvers.composite.tree_sweep import TreeSweep
+from resolvent.solvers.composite.working_set import WorkingSet
 from resolvent.solvers.linear.algebraic import AlgebraicMultigrid
 from resolvent.solvers.linear.conjugate_gradient import ConjugateGradient
 from resolvent.solvers.linear.deep_conjugate_direction import DeepConjugateDirection, WatchDog
@@ -24,6 +27,7 @@ __all__ = [
     "GMRES",
     "Accuracy",
     "AlgebraicMultigrid",
+    "BlockCoordinateDescent",
     "Chebyshev",
     "ConjugateGradient",
     "Curvature",
@@ -38,6 +42,7 @@ __all__ = [
     "LearnedMultigrid",
     "MinimumResidual",
     "Multigrid",
+    "Path",
     "PublishedNetwork",
     "RedBlack",
     "Sketch",
@@ -47,7 +52,12 @@ __all__ = [
     "State",
     "TreeSweep",
     "WatchDog",
+    "WorkingSet",
     "load_network",
     "partitions",
+    "path",
+    "rules",
     "save_network",
+    "updates",
+    "weight_grid",
 ]

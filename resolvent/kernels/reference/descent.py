@@ -46,7 +46,7 @@ def gram_sweeps(
     def move(i: int, d: float) -> None:
         g[:] += d * H[i]
 
-    change[0] = _sweeps(lambda i: g[i], move, H.diagonal(), x, (weight, ridge, lower, upper), sweeps, tolerance)
+    change[0] = _sweeps(lambda i: float(g[i]), move, H.diagonal(), x, (weight, ridge, lower, upper), sweeps, tolerance)
 
 
 def sweeps_dense(
@@ -70,7 +70,7 @@ def sweeps_dense(
         r[:] += d * curvature * A[:, members[i]]
 
     term = weight, ridge, lower, upper
-    change[0] = _sweeps(lambda i: A[:, members[i]] @ r, move, h, x, term, sweeps, tolerance)
+    change[0] = _sweeps(lambda i: float(A[:, members[i]] @ r), move, h, x, term, sweeps, tolerance)
 
 
 def sweeps_sparse(
@@ -100,7 +100,7 @@ def sweeps_sparse(
         r[rows] += d * curvature[rows] * data[column(i)]
 
     term = weight, ridge, lower, upper
-    change[0] = _sweeps(lambda i: data[column(i)] @ r[indices[column(i)]], move, h, x, term, sweeps, tolerance)
+    change[0] = _sweeps(lambda i: float(data[column(i)] @ r[indices[column(i)]]), move, h, x, term, sweeps, tolerance)
 
 
 def _sweeps(

@@ -32,7 +32,7 @@ import numpy as np
 from resolvent import kernels
 from resolvent.errors import ProblemError
 from resolvent.solvers.composite.access import Access, Chosen, Factor
-from resolvent.solvers.composite.working_set import gram_minimise
+from resolvent.solvers.composite.quadratic_model import gram_minimise
 from resolvent.typing import Array
 
 __all__ = [

@@ -1,0 +1,262 @@
+"""A quadratic model over a block of columns, and how it is minimised: coordinate sweeps and Newton steps on faces.
+
+For x_b in a block b of columns of A, with D the second derivative of the loss in each sample::
+
+    q(d) = g^T d + d^T A_b^T D A_b d / 2 + term(x_b + d)
+
+Sweeps go on until a round changes no gradient by more than a target. Where two rounds agree on the signs of x, a Newton
+step on the face of these signs is taken, cut where signs would change, if it lowers the model: by a factor of the
+matrix of the block, or for large blocks by conjugate gradients on the columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import lapack
+
+from resolvent import kernels
+from resolvent.problems.composite import CompositeProblem
+from resolvent.typing import Array, Point
+
+__all__ = ["DAMPING", "Block", "coefficients", "column_minimise", "gram_minimise"]
+
+DAMPING = 1e-10
+"""Of the mean diagonal entry, added to the diagonal where a factorisation needs it."""
+
+ROUNDS = 200
+"""Rounds of sweeps on one model."""
+
+
+def coefficients(x: Point) -> Array:
+    """Return x without an intercept."""
+    found: Array = x[0] if isinstance(x, tuple) else x
+    return found
+
+
+class Block:
+    """Columns of A, with one of ones in front where there is an intercept, and their part of the term."""
+
+    def __init__(self, problem: CompositeProblem) -> None:
+        model = problem.smooth
+        self.members, self.intercept, self.sparse = np.zeros(0, np.int64), problem.intercept, model.sparse
+        ones = np.ones((model.n, int(self.intercept)), problem.dtype, order="F")
+        self.columns: Any = sp.csc_array(ones) if self.sparse else ones
+        self._rows: Any = None
+        self.term: tuple[Array, ...] = ()
+
+    @property
+    def order(self) -> int:
+        return len(self.members) + self.intercept
+
+    def extend(self, problem: CompositeProblem, members: Array) -> None:
+        """Take up the members that are new, and the weights of all."""
+        new = members[len(self.members) :]
+        if len(new):
+            more = problem.smooth.A[:, new]
+            if self.sparse:
+                self.columns = sp.csc_array(sp.hstack([self.columns, more], format="csc"))
+            else:
+                self.columns = self._appended(more)
+            self._rows = None
+            problem.counts["columns"] += len(new)
+        self.members = members
+        p = problem.term.parameters(problem.shape, problem.dtype)
+        lead = (0.0, 0.0, -np.inf, np.inf)
+        self.term = tuple(self._of(values, members, first) for values, first in zip(p[1:5], lead, strict=True))
+
+    def _appended(self, more: Array) -> Array:
+        """Return the columns with more behind them, in an array that has room for as many again."""
+        n, m = self.columns.shape
+        total, room = m + more.shape[1], self.columns.base
+        if room is None or room.ndim != 2 or room.shape[1] < total or room.shape[0] != n:
+            room = np.empty((n, 2 * total), self.columns.dtype, order="F")
+            room[:, :m] = self.columns
+        room[:, m:total] = more
+        found: Array = room[:, :total]
+        return found
+
+    def _of(self, values: Array, members: Array, first: float) -> Array:
+        chosen = np.full(len(members), values[0]) if len(values) == 1 else values[members]
+        chosen = np.concatenate([[first], chosen]) if self.intercept else chosen
+        return chosen.astype(self.columns.dtype, copy=False)
+
+    def gather(self, x: Point) -> Array:
+        w = coefficients(x)[self.members]
+        return np.concatenate([x[1], w]) if self.intercept else w
+
+    def scatter(self, values: Array, x: Point) -> None:
+        if self.intercept:
+            x[1][:] = values[0]
+        coefficients(x)[self.members] = values[int(self.intercept) :]
+
+    def predict(self, d: Array) -> Array:
+        moved: Array = self.columns @ d
+        return moved
+
+    def correlate(self, slope: Array) -> Array:
+        found: Array = self.columns.T @ slope
+        return found
+
+    def value(self, x: Array) -> float:
+        weight, ridge, _, _ = self.term
+        return float(weight @ np.abs(x) + 0.5 * ridge @ (x * x))
+
+    def violation(self, x: Array, g: Array) -> float:
+        """Return the largest distance of a coordinate's gradient to where it should be."""
+        weight, ridge, lower, upper = self.term
+        h = g + ridge * x
+        down = np.where(x > 0, h + weight, h - weight)  # what moving down or up gains
+        up = np.where(x < 0, h - weight, h + weight)
+        gain = np.maximum(np.where(x > lower, down, 0), np.where(x < upper, -up, 0))
+        return float(np.maximum(gain, 0).max(initial=0.0))
+
+    def diagonal(self, curvature: Array) -> Array:
+        """Return the diagonal of A_b^T D A_b."""
+        if self.sparse:
+            squares = sp.csc_array(
+                (self.columns.data**2, self.columns.indices, self.columns.indptr), self.columns.shape
+            )
+            found: Array = squares.T @ curvature
+            return found
+        found = np.einsum("ij,ij,i->j", self.columns, self.columns, curvature)
+        return found
+
+    def gram(self, curvature: Array, known: Array, *, weighted: bool) -> Array:
+        """Return A_b^T D A_b, whose first rows and columns are `known`."""
+        first, m = len(known), self.order
+        if first == m:
+            return known
+        H = np.empty((m, m), self.columns.dtype)
+        H[:first, :first] = known
+        if self.sparse:
+            kernels.descent.columns_gram(*self._by_rows(), curvature, first, H)
+            return H
+        new = self.columns[:, first:]
+        H[:, first:] = self.columns.T @ (curvature[:, None] * new if weighted else new)
+        H[first:, :first] = H[:first, first:].T
+        return H
+
+    def _by_rows(self) -> tuple[Array, Array, Array]:
+        if self._rows is None:
+            A = self.columns
+            starts = np.empty(A.shape[0] + 1, np.int64)
+            values, positions = np.empty(A.nnz, A.dtype), np.empty(A.nnz, np.int32)
+            kernels.descent.rows_of(A.data, A.indices, A.indptr, np.arange(self.order), starts, positions, values)
+            self._rows = values, positions, starts
+        found: tuple[Array, Array, Array] = self._rows
+        return found
+
+
+# ---- the model
+
+
+def gram_minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps: int, target: float) -> None:
+    """Minimise the model with the matrix H plus the term; x and the gradient g at it are updated."""
+    change, before = np.zeros(1, x.dtype), None
+    for _ in range(ROUNDS):
+        kernels.descent.gram_sweeps(H, g, x, *term, sweeps, target, change)
+        if change[0] <= target:
+            return
+        signs = _signs(x, term)
+        if before is not None and np.array_equal(signs, before):
+            _face_by_factor(H, g, x, term, signs)
+            signs = None
+        before = signs
+
+
+def column_minimise(block: Block, curvature: Array, r: Array, x: Array, sweeps: int, target: float) -> None:
+    """Minimise the same with columns in the place of H; r, the derivative of the model in z, is updated with x."""
+    change, before, members = np.zeros(1, x.dtype), None, np.arange(block.order)
+    h, A = block.diagonal(curvature), block.columns
+    for _ in range(ROUNDS):
+        tail = (members, curvature, r, h, x, *block.term, sweeps, target, change)
+        if block.sparse:
+            kernels.descent.sweeps_sparse(A.data, A.indices, A.indptr, *tail)
+        else:
+            kernels.descent.sweeps_dense(A, *tail)
+        if change[0] <= target:
+            return
+        signs = _signs(x, block.term)
+        if before is not None and np.array_equal(signs, before):
+            _face_by_conjugate_gradients(block, curvature, r, h, x, signs, target)
+            signs = None
+        before = signs
+
+
+def _signs(x: Array, term: tuple[Array, ...]) -> Array:
+    """Return the signs of coordinates that are free to move, 0 at a kink or a bound; 1 where nothing is penalised."""
+    weight, _, lower, upper = term
+    signs = np.where(weight == 0, 1.0, np.sign(x))
+    signs[(x <= lower) | (x >= upper)] = 0
+    return signs
+
+
+def _face_by_factor(H: Array, g: Array, x: Array, term: tuple[Array, ...], signs: Array) -> None:
+    """Take a Newton step on the face, cut where signs change, if it lowers the model."""
+    weight, ridge, _, _ = term
+    face = np.flatnonzero(signs)
+    matrix = H[np.ix_(face, face)]
+    diagonal = matrix.reshape(-1)[:: len(face) + 1]
+    diagonal += ridge[face]
+    right = -(g[face] + weight[face] * signs[face] + ridge[face] * x[face])
+    solve = lapack.dposv if x.dtype == np.float64 else lapack.sposv
+    _, d, info = solve(matrix, right, lower=1)
+    if info:
+        diagonal += DAMPING * max(float(diagonal.mean()), 1e-300)
+        _, d, info = solve(matrix, right, lower=1)
+        if info:
+            return
+    moved = _cut(x, d, term, signs, face)
+    change = H[:, face] @ moved
+    if _model_change(g[face] @ moved + 0.5 * moved @ change[face], x[face], moved, weight[face], ridge[face]) < 0:
+        x[face] += moved
+        g += change
+
+
+def _face_by_conjugate_gradients(
+    block: Block, curvature: Array, r: Array, h: Array, x: Array, signs: Array, target: float
+) -> None:
+    weight, ridge, _, _ = block.term
+    face = np.flatnonzero(signs)
+    A = block.columns[:, face]
+    transposed = A.T.tocsr() if block.sparse else A.T
+    right = -(transposed @ r + weight[face] * signs[face] + ridge[face] * x[face])
+    d, left = np.zeros_like(right), right.copy()
+    inverse = 1 / np.maximum(h[face] + ridge[face], np.finfo(x.dtype).tiny)
+    direction = inverse * left
+    rz = float(left @ direction)
+    for _ in range(min(ROUNDS, len(face))):
+        product = transposed @ (curvature * (A @ direction)) + ridge[face] * direction
+        curved = float(direction @ product)
+        if not curved > 0:
+            break
+        d += rz / curved * direction
+        left -= rz / curved * product
+        if np.abs(left).max() <= 0.1 * target:
+            break
+        z = inverse * left
+        rz, old = float(left @ z), rz
+        direction = z + rz / old * direction
+    moved = _cut(x, d, block.term, signs, face)
+    step = A @ moved
+    change = r @ step + 0.5 * curvature @ (step * step)
+    if _model_change(change, x[face], moved, weight[face], ridge[face]) < 0:
+        x[face] += moved
+        r += curvature * step
+
+
+def _cut(x: Array, d: Array, term: tuple[Array, ...], signs: Array, face: Array) -> Array:
+    """Return the step d, with coordinates whose sign it would change going to zero, inside the bounds."""
+    weight, _, lower, upper = term
+    new = x[face] + d
+    new[(new * signs[face] < 0) & (weight[face] > 0)] = 0
+    found: Array = np.clip(new, lower[face], upper[face]) - x[face]
+    return found
+
+
+def _model_change(smooth: Any, x: Array, moved: Array, weight: Array, ridge: Array) -> float:
+    new = x + moved
+    return float(smooth + weight @ (np.abs(new) - np.abs(x)) + 0.5 * ridge @ (moved * (new + x)))

@@ -1,0 +1,242 @@
+"""The working set: answers beside known ones and SciPy's, both ways to solve the model, paths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.sparse as sp
+
+import resolvent as rs
+from resolvent.errors import OptionError, ProblemError
+from resolvent.problems import Blocks, CompositeProblem, LinearModel, Quadratic, losses, terms
+from resolvent.solvers import WorkingSet, path, weight_grid
+from resolvent.solvers.stop import Status
+
+TIGHT = rs.Stop(rtol=1e-10)
+
+
+def design(rng, n=60, p=100, share=1.0):
+    A = rng.standard_normal((n, p)) * (rng.random((n, p)) < share)
+    return A, A[:, :5] @ np.array([3.0, -2.0, 1.5, -1.0, 2.5]) + 0.1 * rng.standard_normal(n)
+
+
+def problem_of(A, loss, term, **options):
+    return CompositeProblem(smooth=LinearModel(A, loss, **options), term=term)
+
+
+def labels(b):
+    return np.where(b > np.median(b), 1.0, -1.0)
+
+
+LOSSES = {
+    "least squares": losses.LeastSquares,
+    "logistic": lambda b: losses.Logistic(labels(b)),
+    "huber": lambda b: losses.Huber(b, 0.5),
+    "squared hinge": lambda b: losses.SquaredHinge(labels(b)),
+    "poisson": lambda b: losses.Poisson(np.round(np.exp(b / 5))),
+}
+
+
+def test_orthogonal_columns(rng):
+    Q = np.linalg.qr(rng.standard_normal((50, 20)))[0]
+    b = rng.standard_normal(50)
+    result = rs.solve(problem_of(Q, losses.LeastSquares(b), terms.L1(0.3)), WorkingSet(), stop=TIGHT)
+    c = Q.T @ b
+    assert np.allclose(result.x, np.sign(c) * np.maximum(abs(c) - 0.3, 0), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("share", [1.0, 0.2])
+def test_every_loss_converges(rng, name, share):
+    A, b = design(rng, share=share)
+    A = sp.csc_array(A) if share < 1 else A
+    problem = problem_of(A, LOSSES[name](b), terms.L1(1.0))
+    problem = problem.replace(term=terms.L1(0.1 * problem.term.lambda_max(problem.gradient(problem.x0))))
+    result = rs.solve(problem, WorkingSet(), stop=rs.Stop(rtol=1e-9))
+    assert result.status is Status.CONVERGED
+    assert problem.residual(result.x) <= 1e-8 * problem.scale()
+    assert 0 < np.count_nonzero(result.x) < 100
+
+
+@pytest.mark.parametrize("first", [1, 5, 40])
+def test_finite_on_quadratics(rng, first):
+    A, b = design(rng, n=200)
+    result = rs.solve(
+        problem_of(A, losses.LeastSquares(b), terms.L1(5.0)), WorkingSet(first=first), stop=rs.Stop(rtol=1e-14)
+    )
+    assert result.success
+    assert result.residual <= 1e-14 * result.scale
+    assert result.iterations <= 12
+
+
+def test_non_negative_and_bounds_as_scipy(rng):
+    A, b = design(rng, n=80, p=30)
+    free = rs.solve(problem_of(A, losses.LeastSquares(b), terms.NonNegative()), WorkingSet(), stop=TIGHT)
+    assert np.allclose(free.x, scipy.optimize.nnls(A, b)[0], atol=1e-6)
+    box = rs.solve(problem_of(A, losses.LeastSquares(b), terms.Box(-0.5, 1.0)), WorkingSet(), stop=TIGHT)
+    assert np.allclose(box.x, scipy.optimize.lsq_linear(A, b, (-0.5, 1.0), tol=1e-14).x, atol=1e-6)
+
+
+def test_ridge_in_closed_form(rng):
+    A, b = design(rng, n=50, p=20)
+    result = rs.solve(
+        problem_of(A, losses.LeastSquares(b), terms.ElasticNet(0.0, 2.0)), WorkingSet(), stop=rs.Stop(rtol=1e-14)
+    )
+    assert np.allclose(result.x, np.linalg.solve(A.T @ A + 2 * np.eye(20), A.T @ b), atol=1e-6)
+
+
+def test_logistic_as_scipy(rng):
+    A, b = design(rng, n=80, p=20)
+    y = labels(b)
+
+    def split(v):
+        x = v[:20] - v[20:]
+        m = -y * (A @ x)
+        g = A.T @ (-y / (1 + np.exp(-m)))
+        return np.logaddexp(0, m).sum() + 2.0 * v.sum(), np.concatenate([g + 2, 2 - g])
+
+    peer = scipy.optimize.minimize(split, np.zeros(40), jac=True, bounds=[(0, None)] * 40,
+                                   options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 5000})  # fmt: skip
+    result = rs.solve(problem_of(A, losses.Logistic(y), terms.L1(2.0)), WorkingSet(), stop=TIGHT)
+    assert np.allclose(result.x, peer.x[:20] - peer.x[20:], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["least squares", "logistic"])
+@pytest.mark.parametrize("share", [1.0, 0.2])
+def test_intercept(rng, name, share):
+    A, b = design(rng, share=share)
+    problem = problem_of(sp.csc_array(A) if share < 1 else A, LOSSES[name](b + 4), terms.L1(2.0), intercept=True)
+    result = rs.solve(problem, WorkingSet(), stop=TIGHT)
+    assert result.success
+    slope = problem.smooth.derivative(problem.smooth.predict(result.x))
+    assert abs(slope.sum()) < 1e-5
+    if name == "least squares":  # the same as centred data without one
+        centred = problem_of(A - A.mean(axis=0), losses.LeastSquares(b - b.mean()), terms.L1(2.0))
+        assert np.allclose(result.x[0], rs.solve(centred, WorkingSet(), stop=TIGHT).x, atol=1e-5)
+
+
+def test_weights_are_repeated_rows(rng):
+    A, b = design(rng, n=30, p=20)
+    count = rng.integers(0, 4, 30)
+    term = terms.L1(np.linspace(0.5, 2, 20))
+    weighted = problem_of(A, losses.LeastSquares(b), term, weights=count.astype(float))
+    repeated = problem_of(np.repeat(A, count, axis=0), losses.LeastSquares(np.repeat(b, count)), term)
+    one, two = (rs.solve(p, WorkingSet(), stop=TIGHT).x for p in (weighted, repeated))
+    assert np.allclose(one, two, atol=1e-6)
+
+
+def test_unpenalised_coordinates_are_fitted(rng):
+    A, b = design(rng, n=60, p=10)
+    weight = np.ones(10) * 1e3
+    weight[:2] = 0
+    result = rs.solve(problem_of(A, losses.LeastSquares(b), terms.L1(weight)), WorkingSet(), stop=TIGHT)
+    assert np.allclose(result.x[:2], np.linalg.lstsq(A[:, :2], b, rcond=None)[0], atol=1e-6)
+    assert not result.x[2:].any()
+
+
+@pytest.mark.parametrize("name", ["least squares", "logistic"])
+@pytest.mark.parametrize("share", [1.0, 0.2])
+def test_columns_do_what_a_matrix_does(rng, name, share):
+    A, b = design(rng, n=100, share=share)
+    problem = problem_of(sp.csc_array(A) if share < 1 else A, LOSSES[name](b), terms.L1(3.0))
+    gram, columns = (rs.solve(problem, WorkingSet(dense=dense), stop=TIGHT) for dense in (1200, 1))
+    assert gram.success
+    assert columns.success
+    assert np.allclose(gram.x, columns.x, atol=1e-5)
+
+
+def test_indices_of_64_bits_and_float32(rng):
+    A, b = design(rng, share=0.3)
+    wide = sp.csc_array(A)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    true = rs.solve(problem_of(A, losses.LeastSquares(b), terms.L1(2.0)), WorkingSet(), stop=TIGHT).x
+    found = rs.solve(problem_of(wide, losses.LeastSquares(b), terms.L1(2.0)), WorkingSet(), stop=TIGHT).x
+    assert np.allclose(found, true, atol=1e-6)
+    single = rs.solve(problem_of(A.astype(np.float32), losses.LeastSquares(b), terms.L1(2.0)), WorkingSet())
+    assert single.success
+    assert single.x.dtype == np.float32
+    assert np.allclose(single.x, true, atol=1e-3)
+
+
+def test_odd_columns(rng):
+    A, b = design(rng, n=30, p=12)
+    A[:, 3] = 0
+    A[:, 5] = A[:, 4]
+    A[:, 7] = 2.0
+    result = rs.solve(problem_of(A, losses.LeastSquares(b), terms.L1(0.5)), WorkingSet(), stop=TIGHT)
+    assert result.success
+    assert result.x[3] == 0
+
+
+@pytest.mark.parametrize(("n", "p"), [(1, 5), (5, 1), (1, 1)])
+def test_tiny(rng, n, p):
+    A = rng.standard_normal((n, p))
+    result = rs.solve(
+        problem_of(A, losses.LeastSquares(rng.standard_normal(n)), terms.L1(0.01)), WorkingSet(), stop=TIGHT
+    )
+    assert result.success
+
+
+def test_a_large_weight_gives_zero_at_once(rng):
+    A, b = design(rng)
+    largest = abs(A.T @ b).max()
+    result = rs.solve(problem_of(A, losses.LeastSquares(b), terms.L1(1.01 * largest)), WorkingSet())
+    assert result.iterations == 0
+    assert result.success
+    assert not result.x.any()
+
+
+def test_path_is_that_of_cold_solves(rng):
+    A, b = design(rng, n=80)
+    problem = problem_of(A, losses.LeastSquares(b), terms.L1(1.0))
+    found = path(problem, [2.0, 20.0, 0.5], stop=TIGHT)
+    assert found.success
+    assert found.weights.tolist() == [2.0, 20.0, 0.5]
+    for weight, x in zip(found.weights, found.x, strict=True):
+        cold = rs.solve(problem.replace(term=terms.L1(weight)), WorkingSet(), stop=TIGHT).x
+        assert np.allclose(x, cold, atol=1e-6)
+    assert "all solved" in repr(found)
+
+
+def test_path_hands_the_matrix_on(rng):
+    A, b = design(rng, n=80)
+    model = LinearModel(A, losses.LeastSquares(b))
+    first = rs.solve(CompositeProblem(smooth=model, term=terms.L1(5.0)), WorkingSet())
+    problem = CompositeProblem(smooth=model, term=terms.L1(4.0))
+    state = WorkingSet().start(problem, first.x, previous=first.state)
+    assert np.array_equal(state.H, first.state.H)
+    assert problem.counts["columns"] == 0
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+def test_grid_begins_where_zero_is_optimal(rng, intercept):
+    A, b = design(rng)
+    problem = problem_of(A, losses.LeastSquares(b + 1), terms.L1(1.0), intercept=intercept)
+    grid = weight_grid(problem, 5, 0.1)
+    assert grid[-1] == pytest.approx(0.1 * grid[0])
+    for factor, zero in ((1.0001, True), (0.99, False)):
+        x = rs.solve(problem.replace(term=terms.L1(factor * grid[0])), WorkingSet(), stop=TIGHT).x
+        assert (not (x[0] if intercept else x).any()) == zero
+
+
+def test_options_and_refusals(rng):
+    A, b = design(rng, n=20, p=6)
+    for options, message in (
+        ({"first": 0}, "first is 0"),
+        ({"growth": 0}, "growth is 0"),
+        ({"accuracy": 1.0}, "accuracy is 1.0"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            WorkingSet(**options)
+    group = problem_of(A, losses.LeastSquares(b), terms.GroupL1(Blocks.equal(6, 2), 1.0))
+    with pytest.raises(ProblemError, match="convex term by coordinate, got GroupL1"):
+        rs.solve(group, WorkingSet())
+    with pytest.raises(ProblemError, match="convex term by coordinate, got MCP"):
+        rs.solve(problem_of(A, losses.LeastSquares(b), terms.MCP(1.0)), WorkingSet())
+    with pytest.raises(ProblemError, match="loss of a LinearModel"):
+        rs.solve(CompositeProblem(smooth=Quadratic(np.eye(2), np.ones(2)), term=terms.L1(1.0)), WorkingSet())
+    with pytest.raises(OptionError, match="positive numbers"):
+        path(problem_of(A, losses.LeastSquares(b), terms.L1(1.0)), [1.0, -1.0])
+    with pytest.raises(OptionError, match="smallest is 2"):
+        weight_grid(problem_of(A, losses.LeastSquares(b), terms.L1(1.0)), 3, 2)
