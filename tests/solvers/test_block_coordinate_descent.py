@@ -234,6 +234,14 @@ def test_variable_blocks_beat_fixed_ones_and_greedy_rules_random_ones():
         assert after(fixed, rules.GreedyQuadratic(), update) < 0.5 * after(fixed, rules.Cyclic(), update)
 
 
+def test_hard_thresholding_finds_better_blocks():
+    problem, values = paper_a(300, 1000), []
+    for select in (rules.GreedyDiagonal(), rules.GreedyQuadratic()):
+        method = solver(rules.Variable(size=20), select, updates.Matrix())
+        values.append(problem.objective(rs.solve(problem, method, stop=rs.Stop(rtol=0, iterations=60)).x))
+    assert values[1] <= 1e-4 * values[0]
+
+
 @pytest.mark.parametrize(("update", "most"), [(updates.TwoMetricProjection(), 6), (updates.ProjectedNewton(), 4)])
 def test_blocks_that_hold_the_support_end_at_once(update, most):
     problem = paper_a_nonnegative()

@@ -128,7 +128,6 @@ def test_products_and_row_sums_are_those_of_one_matrix(rng, name):
     assert np.allclose(access.product(H[0], everything), H @ H[0])
     plain = H - np.diag(access.term.ridge)
     assert np.allclose(access.row_sums, np.abs(plain).sum(axis=1) + access.term.ridge)
-    assert access.largest_of_all == pytest.approx(np.linalg.eigvalsh(H)[-1], rel=0.05)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -227,7 +226,7 @@ def test_rules_for_smooth_objectives(rng, name, partition):
         best = max(map(quadratic, all_blocks(access)))
         diagonal = quadratic(rules.GreedyDiagonal().select(access, state).members)
         assert diagonal * (1 - 1e-12) <= quadratic(np.array(chosen)) <= best * (1 + 1e-12)
-        assert quadratic(np.array(chosen)) >= 0.7 * best
+        assert quadratic(np.array(chosen)) >= 0.95 * best
         assert picked(rules.GreedyLipschitz(), access, state) == by_rows
 
 

@@ -402,19 +402,6 @@ class Access(ABC):
     def product(self, d: Array, support: Array) -> Array:
         """Return the bound of all coordinates times a vector (p,) that is zero outside of `support`."""
 
-    @cached_property
-    def largest_of_all(self) -> float:
-        """The largest eigenvalue of the bound of all coordinates, about: by 30 powers. Cost: 30 products."""
-        v = np.random.default_rng(0).standard_normal(self.p)
-        everything, size = np.arange(self.p), 0.0
-        for _ in range(30):
-            v = self.product(v, everything)
-            size = float(np.linalg.norm(v))
-            if size == 0:
-                return 0.0
-            v /= size
-        return size
-
     def third_derivative(self, b: Array) -> float:
         """Return M_b with abs(D^3 h(x)[d, d, d]) <= M_b norm2(d)^3 for all x and d in the block.
 

@@ -123,8 +123,8 @@ class BlockCoordinateDescent(Solver[CompositeProblem, WorkingSetState]):
     ...     partition=rules.Variable(size=10), select=rules.Decrease(), update=updates.ProjectedNewton()
     ... )
     >>> result = rs.solve(problem, greedy)
-    >>> result.success, np.flatnonzero(result.x).tolist()
-    (True, [0, 1, 2])
+    >>> result.success, result.iterations, np.flatnonzero(result.x).tolist()
+    (True, 1, [0, 1, 2, 31])
     """
 
     solves: ClassVar[type[CompositeProblem]] = CompositeProblem
