@@ -8,10 +8,10 @@ in the packed layout of the kernels. One iteration::
     p <- z + beta p,             alpha = r^T z / p^T A p
     x <- x + alpha p,            r <- r - alpha A p
 
-r, z, p and A p are in float32, A p from differences of neighbours, x in the dtype of the system. r is relative to the residual at
-the start; it drifts from b - A x by the rounding of its first values, so it is computed anew from the definition after
-five digits, and where it could end the run. At the steps between, `residual` is None and the history has the norm of r
-as `residual_estimate`.
+r, z, p and A p are in float32, A p from differences of neighbours, x in the dtype of the system. r is relative to the
+residual at the start; it drifts from b - A x by the rounding of its first values, so it is computed anew from the
+definition after five digits, and where it could end the run. At the steps between, `residual` is None and the history
+has the norm of r as `residual_estimate`.
 
 Where a run begins with a full multigrid cycle, this takes the place of the first z, and the recurrence begins after it.
 
