@@ -217,7 +217,6 @@ class BlockTerm:
         self.weight, self.ridge, self.lower, self.upper = whole
         free = np.isneginf(self.lower) & np.isposinf(self.upper)
         self.smooth = bool(not self.weight.any() and free.all())
-        self._zero = np.zeros(1)
 
     def prox(self, v: Array, step: float, b: Array) -> Array:
         """Return the proximal points of v, the entries of b."""

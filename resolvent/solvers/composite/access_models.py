@@ -245,7 +245,12 @@ class QuadraticAccess(_Carried):
         return self._with_ridge
 
     def along(self, state: Any, b: Array, d: Array) -> Line:
-        moved = self.H[:, b] @ d
+        if FEW * len(b) > self.p:  # taking columns out costs more than a product with all
+            whole = np.zeros(self.p, self.H.dtype)
+            whole[b] = d
+            moved = self.H @ whole
+        else:
+            moved = self.H[:, b] @ d
         curve = float(d @ moved[b]) + float(self.term.ridge[b] @ (d * d))
         return Line(float(self.slope(state)[b] @ d), curve)
 

@@ -283,7 +283,9 @@ class Forest(Update):
         out = np.empty(len(order), H.dtype)
 
         def solve(free: Array, r: Array) -> Array:
-            mask = np.zeros(0, bool) if len(free) == len(order) else np.isin(np.arange(len(order)), free)
+            mask = np.zeros(0 if len(free) == len(order) else len(order), bool)
+            if len(mask):
+                mask[free] = True
             kernels.forests.forest_solve(H.data, diagonal, order, parent, edge, mask, r.astype(H.dtype), out)
             return out[free].astype(np.float64)
 
