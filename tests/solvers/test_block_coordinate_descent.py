@@ -234,6 +234,15 @@ def test_variable_blocks_beat_fixed_ones_and_greedy_rules_random_ones():
         assert after(fixed, rules.GreedyQuadratic(), update) < 0.5 * after(fixed, rules.Cyclic(), update)
 
 
+def test_adaptive_steps_are_longer():
+    problem, partition = paper_c(200, 100, classes=8), partitions.Sorted(size=5)
+    values = []
+    for update in (updates.Gradient(), updates.AdaptiveGradient()):
+        method = solver(partition, rules.GreedyLipschitz(), update)
+        values.append(problem.objective(rs.solve(problem, method, stop=rs.Stop(rtol=0, iterations=150)).x))
+    assert values[1] < 0.8 * values[0]
+
+
 def test_hard_thresholding_finds_better_blocks():
     problem, values = paper_a(300, 1000), []
     for select in (rules.GreedyDiagonal(), rules.GreedyQuadratic()):

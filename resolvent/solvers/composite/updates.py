@@ -102,8 +102,9 @@ class Gradient(_Bounded):
 class AdaptiveGradient(Update):
     """LA: a gradient step whose L is doubled until h falls as far as such a step promises.
 
-    Estimates are kept for each coordinate, those of a block its largest. They start from 1 and never fall. Cost: a pass
-    over the predictions for each trial.
+    Estimates are kept for each coordinate, and all of a block get its largest. They start from 1 and never fall, so
+    that blocks of similar curvature suit it (`partitions.Sorted`); variable blocks of very different columns do not.
+    Cost: a pass over the predictions for each trial.
     """
 
     estimates: ClassVar[bool] = True
