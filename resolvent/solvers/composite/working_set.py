@@ -105,7 +105,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     >>> from resolvent.solvers import WorkingSet
     >>> A = np.random.default_rng(0).standard_normal((40, 200))
     >>> model = LinearModel(A, losses.LeastSquares(A[:, :3].sum(axis=1)))
-    >>> result = rs.solve(CompositeProblem(smooth=model, term=terms.L1(2.0)), WorkingSet())
+    >>> result = rs.solve(CompositeProblem(smooth=model, term=terms.L1(8.0)), WorkingSet())
     >>> result.success, np.flatnonzero(result.x).tolist()
     (True, [0, 1, 2])
     """
