@@ -103,9 +103,9 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     >>> import numpy as np, resolvent as rs
     >>> from resolvent.problems import CompositeProblem, LinearModel, losses, terms
     >>> from resolvent.solvers import WorkingSet
-    >>> A = np.random.default_rng(0).standard_normal((40, 200))
+    >>> A = np.random.default_rng(0).standard_normal((100, 200))
     >>> model = LinearModel(A, losses.LeastSquares(A[:, :3].sum(axis=1)))
-    >>> result = rs.solve(CompositeProblem(smooth=model, term=terms.L1(8.0)), WorkingSet())
+    >>> result = rs.solve(CompositeProblem(smooth=model, term=terms.L1(20.0)), WorkingSet())
     >>> result.success, np.flatnonzero(result.x).tolist()
     (True, [0, 1, 2])
     """
