@@ -87,9 +87,9 @@ def in_parts(part: Callable[[int, int], T], extent: int, size: float = inf) -> l
     count = min(_threads, extent) if size >= SMALL else 1
     if count <= 1:
         return [part(0, extent)]
-    cuts = [extent * i // count for i in range(count + 1)]
     from concurrent.futures import wait
 
+    cuts = [extent * i // count for i in range(count + 1)]
     others = [_pool(count - 1).submit(part, lo, hi) for lo, hi in pairwise(cuts[1:])]
     try:
         return [part(0, cuts[1]), *(other.result() for other in others)]
