@@ -7,7 +7,7 @@ import pytest
 
 import resolvent as rs
 from resolvent import ProblemError
-from resolvent.problems import NLP, LinearSystem, SmoothProblem
+from resolvent.problems import NLP, Blocks, CompositeProblem, LinearModel, LinearSystem, SmoothProblem, losses, terms
 from resolvent.problems.library import hs
 from tests.contracts.helpers import every, those
 from tests.toys.truncated_newton import Product
@@ -34,12 +34,23 @@ def with_products():
     )
 
 
+def composite(term, intercept=False, responses=1):
+    model = LinearModel(
+        np.eye(2), losses.LeastSquares(np.ones((2, responses) if responses > 1 else 2)), intercept=intercept
+    )
+    return CompositeProblem(smooth=model, term=term)
+
+
 WITH_FEATURE = {
     ("NLP", "bounds"): lambda: hs.hs7().replace(lower=0.0),
     ("NLP", "inequalities"): lambda: hs.hs7().replace(constraint_upper=np.inf),
     ("NLP", "no jacobian"): with_products,
     ("SmoothProblem", "bounds"): bounded,
     ("LinearSystem", "indefinite"): lambda: LinearSystem(np.eye(2), np.ones(2)),
+    ("CompositeProblem", "nonconvex"): lambda: composite(terms.MCP(1.0)),
+    ("CompositeProblem", "groups"): lambda: composite(terms.GroupL1(Blocks.equal(2, 2))),
+    ("CompositeProblem", "intercept"): lambda: composite(terms.L1(1.0), intercept=True),
+    ("CompositeProblem", "several responses"): lambda: composite(terms.L1(1.0), responses=2),
     ("LinearSystem", "operator"): lambda: LinearSystem(Product(lambda x, v: v, None), np.ones(2), spd=True),
 }
 

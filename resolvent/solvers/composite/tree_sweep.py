@@ -269,13 +269,15 @@ class TreeSweep(Solver[LinearSystem, TreeSweepState]):
 
 def _weights(points: Array) -> Array:
     """Return the weights (K,) of least norm2(sum_k c_k u_k), summing to one."""
-    moves = np.diff(points.astype(np.float64), axis=0)
-    size = np.linalg.norm(moves)
-    if not 0 < size < np.inf:
+    points = points.astype(np.float64, copy=False)
+    largest = np.abs(points[-1] - points[-2]).max(initial=0)
+    moves = np.subtract(points[1:], points[:-1])
+    if not 0 < largest < np.inf:
         last: Array = np.eye(len(moves))[-1]
         return last  # x itself: nothing moves, or it is not finite
-    moves /= size
+    moves /= largest  # squares of small moves would vanish
     gram = moves @ moves.T
+    gram /= gram.trace()
     gram[np.diag_indices_from(gram)] += 1e-14  # moves that are parallel to rounding
     weights = np.linalg.solve(gram, np.ones(len(gram)))
     return np.asarray(weights / weights.sum())
