@@ -90,6 +90,23 @@ def test_any_graph(partition, problem):
             assert np.count_nonzero(inside.toarray()) == len(block)
 
 
+def test_paths_stay_together():
+    graph = lattice_graph((30, 31))
+    system = LinearSystem(graph.H, graph.q, spd=True)  # which carries no grid
+    groups = TreePartition().groups(system)
+    assert forests_of(graph.H, *groups)[-1] == 0
+    label = np.empty(graph.n, int)
+    for number, block in enumerate(pieces(TreePartition(), system)):
+        label[block] = number
+    follows = np.array([graph.H[i, i - 1] != 0 for i in range(1, graph.n)])
+    assert (np.diff(label)[follows] == 0).all()
+    assert np.bincount(label)[:2].sum() > 0.9 * graph.n
+    ring = sp.csr_array(sp.diags_array([-np.ones(11), np.full(12, 3.0), -np.ones(11)], offsets=[-1, 0, 1]))
+    ring = sp.csr_array(ring - sp.coo_array(([1.0, 1.0], ([0, 11], [11, 0])), shape=(12, 12)))
+    blocks = pieces(TreePartition(), LinearSystem(ring, np.ones(12), spd=True))
+    assert [list(b) for b in blocks] == [list(range(11)), [11]]
+
+
 def test_by_weight_visits_heavy_nodes_first():
     weights = np.zeros((4, 4))  # a triangle, its last two nodes heavy by a pendant one
     for i, j, w in ((0, 1, 1.0), (1, 2, 6.0), (0, 2, 4.0), (2, 3, 9.0)):

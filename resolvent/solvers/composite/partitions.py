@@ -50,6 +50,10 @@ __all__ = [
 ]
 
 
+PATH = 4
+"""Nodes of a path, on average, from which on `TreePartition` keeps paths together."""
+
+
 class Partition(ABC):
     """Fixed blocks that cover every unknown once."""
 
@@ -161,15 +165,17 @@ class TreePartition(Partition):
     """Blocks that each induce a forest.
 
     On a grid in two dimensions whose cells have four neighbours these are two combs that lie within each other: the
-    first column with every other row, the last column with the rows between. On any other graph nodes are visited, and
-    each goes into the first forest in which it closes no cycle.
+    first column with every other row, the last column with the rows between. On a graph whose numbering follows paths,
+    as that of most meshes does along an axis, whole paths are visited, and each goes into the first forest in which it
+    closes no cycle: sweeps over such forests converge as fast as over combs. On any other graph these are single nodes.
 
     Parameters
     ----------
     grid : tuple of int, optional
         Default the problem's own, where it has one on which combs are forests.
     by_weight : bool
-        Visit nodes of large curvature first, up to 6 %, as in the published runs; otherwise in their order.
+        Visit nodes of large curvature first, up to 6 %, as in the published runs; otherwise in their order. Paths are
+        visited in their order.
     """
 
     grid: tuple[int, ...] | None = None
@@ -184,6 +190,9 @@ class TreePartition(Partition):
             if not forests_of(graph, *found)[-1]:
                 return found
             _refuse_grid(self.grid, "edges that close a cycle in a comb")
+        first = _path_starts(graph)
+        if PATH * len(first) <= n:
+            return _whole_paths(graph, first)
         order = _by_weight(problem, graph) if self.by_weight else np.arange(n, dtype=np.int32)
         label = np.empty(n, np.int32)
         return _by_label(label, kernels.forests.tree_partition(graph.indices, graph.indptr, order, label))
@@ -306,6 +315,27 @@ def _cells(problem: Any, given: tuple[int, ...] | None, n: int) -> tuple[Array, 
     if prod(grid) != whole:
         raise ProblemError(f"grid {grid} has {prod(grid)} cells, expected {whole}, the number of nodes")
     return tuple(np.unravel_index(cells, grid))
+
+
+def _path_starts(graph: Matrix) -> Array:
+    """Return where the numbering starts a new path: node i goes on where i - 1 is its one neighbour on the path."""
+    indices, n = graph.indices, graph.shape[0]
+    rows = np.repeat(np.arange(n, dtype=np.int32), np.diff(graph.indptr))
+    starts = np.ones(n, bool)
+    starts[rows[indices == rows - 1]] = False
+    path = np.cumsum(starts, dtype=np.int32)
+    starts[rows[(indices < rows - 1) & (path[indices] == path[rows])]] = True
+    return np.flatnonzero(starts).astype(np.int32)
+
+
+def _whole_paths(graph: Matrix, first: Array) -> tuple[Array, Array]:
+    """Return forests that are made of whole paths, the rows from `first` on up to the next."""
+    counts = np.diff(first, append=graph.shape[0])
+    path = np.repeat(np.arange(len(first), dtype=np.int32), counts)
+    label = np.empty(len(first), np.int32)
+    between = (path[graph.indices], np.append(graph.indptr[first], graph.nnz).astype(np.int32))
+    count = kernels.forests.tree_partition(*between, np.arange(len(first), dtype=np.int32), label)
+    return _by_label(label[path], count)
 
 
 def _combs(row: Array, column: Array) -> Array:
