@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from resolvent.problems import CompositeProblem, LinearModel, LinearSystem, losses, terms
+from resolvent.problems import Blocks, CompositeProblem, LinearModel, LinearSystem, losses, terms
 from resolvent.problems.base import Problem
 from resolvent.problems.grids import diffusion
 from resolvent.problems.library import hs
@@ -26,12 +26,14 @@ from resolvent.solvers import (
     DeepConjugateDirection,
     FastTransform,
     FlexibleConjugateGradient,
+    GroupWorkingSet,
     LearnedMultigrid,
     MinimumResidual,
     Multigrid,
     Sketch,
     SketchAndProject,
     SketchedNewton,
+    TreeDescent,
     TreeSweep,
     WorkingSet,
     load_network,
@@ -161,6 +163,12 @@ def sparse_model(weight: float = 1.0, logistic: bool = False, dtype: Any = np.fl
     return CompositeProblem(smooth=LinearModel(A, loss), term=terms.L1(weight), dtype=dtype, name="sparse model")
 
 
+def group_model(weight: float = 1.0, logistic: bool = False, dtype: Any = np.float64) -> CompositeProblem:
+    """Return `sparse_model` with groups of four."""
+    term = terms.GroupL1(Blocks.equal(60, 4), weight)
+    return sparse_model(logistic=logistic, dtype=dtype).replace(term=term, name="group model")
+
+
 def labelled(seed: int = 0, dtype: Any = np.float64) -> CompositeProblem:
     """Return a quadratic on a lattice of 8 x 8 nodes, three in ten of which are fixed."""
     return lattice((8, 8), 1.0, 0.3, seed).replace(dtype=dtype)
@@ -219,8 +227,11 @@ CASES = [
     Case(name="training", solver=Training(), problem=sines, stop=NONE, most=25, unique=False, random=True, batch="batch"),  # noqa: E501
     Case(name="working-set", solver=WorkingSet(first=2, growth=0.2), problem=sparse_model, most=20, changed=lambda: sparse_model(2.0), float32=lambda: sparse_model(dtype=F32)),  # noqa: E501
     Case(name="working-set-logistic", solver=WorkingSet(first=2, growth=0.2, dense=1), problem=lambda: sparse_model(logistic=True), most=20, changed=lambda: sparse_model(2.0, logistic=True), float32=lambda: sparse_model(logistic=True, dtype=F32)),  # noqa: E501
+    Case(name="groups", solver=GroupWorkingSet(first=2, growth=0.2), problem=group_model, most=20, changed=lambda: group_model(1.5)),  # noqa: E501
+    Case(name="groups-logistic", solver=GroupWorkingSet(first=2, growth=0.2), problem=lambda: group_model(logistic=True), most=20, changed=lambda: group_model(1.5, logistic=True)),  # noqa: E501
     Case(name="blocks-greedy", solver=BlockCoordinateDescent(partition=rules.Variable(size=6), select=rules.Decrease(), update=updates.ProjectedNewton()), problem=sparse_model, most=70, changed=lambda: sparse_model(2.0), float32=lambda: sparse_model(dtype=F32)),  # noqa: E501
     Case(name="blocks-random", solver=BlockCoordinateDescent(partition=partitions.Consecutive(size=20), select=rules.Random(), update=updates.TwoMetricProjection()), problem=lambda: sparse_model(4.0, logistic=True), most=1500, changed=lambda: sparse_model(6.0, logistic=True), random=True, float32=lambda: sparse_model(4.0, logistic=True, dtype=F32)),  # noqa: E501
+    Case(name="tree-descent", solver=TreeDescent(anderson=2), problem=labelled, most=60, changed=lambda: labelled(1), float32=lambda: labelled(dtype=F32)),  # noqa: E501
     Case(name="blocks-forests", solver=BlockCoordinateDescent(partition=partitions.TreePartition(), select=rules.Permuted(), update=updates.Forest()), problem=labelled, most=100, changed=lambda: labelled(1), random=True, float32=lambda: labelled(dtype=F32)),  # noqa: E501
     Case(name="search", solver=RandomSearch(), problem=valley, stop=NONE, most=400, functions=("objective",), unique=False, random=True, batch="batch", float32=lambda: valley(dtype=F32)),  # noqa: E501
     Case(name="nested", solver=TruncatedNewton(), problem=quartic, most=15, functions=("objective", "gradient", "hessp"), changed=lambda: quartic(1.1), float32=lambda: quartic(dtype=F32)),  # noqa: E501

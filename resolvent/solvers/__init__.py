@@ -3,7 +3,10 @@
 from resolvent.solvers.base import Solver, State
 from resolvent.solvers.composite import partitions, rules, updates
 from resolvent.solvers.composite.block_coordinate_descent import BlockCoordinateDescent
+from resolvent.solvers.composite.cross_validation import CrossValidation, cross_validate_path
+from resolvent.solvers.composite.group_working_set import GroupWorkingSet
 from resolvent.solvers.composite.path import Path, path, weight_grid
+from resolvent.solvers.composite.tree_descent import TreeDescent
 from resolvent.solvers.composite.tree_sweep import TreeSweep
 from resolvent.solvers.composite.working_set import WorkingSet
 from resolvent.solvers.linear.algebraic import AlgebraicMultigrid
@@ -30,12 +33,14 @@ __all__ = [
     "BlockCoordinateDescent",
     "Chebyshev",
     "ConjugateGradient",
+    "CrossValidation",
     "Curvature",
     "DeepConjugateDirection",
     "Factorisation",
     "FastTransform",
     "FlexibleConjugateGradient",
     "GeometryNetwork",
+    "GroupWorkingSet",
     "Hierarchy",
     "IncompleteLU",
     "Jacobi",
@@ -50,9 +55,11 @@ __all__ = [
     "SketchedNewton",
     "Solver",
     "State",
+    "TreeDescent",
     "TreeSweep",
     "WatchDog",
     "WorkingSet",
+    "cross_validate_path",
     "load_network",
     "partitions",
     "path",

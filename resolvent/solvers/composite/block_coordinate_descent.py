@@ -12,8 +12,8 @@ rule. Where the solution is sparse and blocks are as large as its support, a sec
 after finitely many steps for a quadratic f, and is superlinear otherwise. On a sparse graph a block may hold most of
 the unknowns, as long as it is a forest (`partitions`, `updates.Forest`).
 
-Without the three this is the method for everyday use, `WorkingSet`: the same idea with blocks that grow with the
-support.
+Without the three this is the method for everyday use, `WorkingSet`, and for groups, several responses and softmax
+`GroupWorkingSet`: the same idea with blocks that grow with the support.
 
 The residual is computed from what a run carries, z = A x or the gradient of a quadratic; every 50 steps, and where it
 could end the run, from its definition.
@@ -32,9 +32,11 @@ import numpy as np
 from resolvent.errors import ProblemError
 from resolvent.problems.blocks import Blocks
 from resolvent.problems.composite import CompositeProblem
+from resolvent.problems.term_base import ByGroup
 from resolvent.solvers.base import Solver, State, cache, require
 from resolvent.solvers.composite.access import Variable
 from resolvent.solvers.composite.access_models import open_access
+from resolvent.solvers.composite.group_working_set import GroupState, GroupWorkingSet
 from resolvent.solvers.composite.partitions import GreedyForest, Partition, RandomForest
 from resolvent.solvers.composite.rules import Rule
 from resolvent.solvers.composite.updates import Forest, Update
@@ -87,7 +89,8 @@ class BlockState(WorkingSetState):
 
 @dataclass(frozen=True, kw_only=True)
 class BlockCoordinateDescent(Solver[CompositeProblem, WorkingSetState]):
-    """Block coordinate descent by any partition, rule and update; without them, the method of `WorkingSet`.
+    """Block coordinate descent by any partition, rule and update; without them, the method of `WorkingSet`, or for
+    groups and several responses that of `GroupWorkingSet`.
 
     step:
         ``b <- select(x); x_b <- update(x, b)``
@@ -152,7 +155,7 @@ class BlockCoordinateDescent(Solver[CompositeProblem, WorkingSetState]):
 
     @property
     def _rules(self) -> bool:
-        """Whether there are rules, and not the method of `WorkingSet`."""
+        """Whether there are rules, and not the method of a working set."""
         return self.partition is not None
 
     def begin(
@@ -164,7 +167,7 @@ class BlockCoordinateDescent(Solver[CompositeProblem, WorkingSetState]):
         previous: WorkingSetState | None,
     ) -> WorkingSetState:
         if not self._rules:
-            return WorkingSet().begin(problem, x0, y0, rng, None if isinstance(previous, BlockState) else previous)
+            return _begin_working_set(problem, x0, rng, previous)
         access = self._open(problem)
         dtype = problem.dtype
         x = np.clip(np.ascontiguousarray(x0).reshape(-1), access.term.lower, access.term.upper).astype(dtype)
@@ -198,6 +201,8 @@ class BlockCoordinateDescent(Solver[CompositeProblem, WorkingSetState]):
         return access
 
     def step(self, problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
+        if isinstance(state, GroupState):
+            return GroupWorkingSet().step(problem, state)
         if not isinstance(state, BlockState):
             return WorkingSet().step(problem, state)
         s = state
@@ -224,3 +229,14 @@ class BlockCoordinateDescent(Solver[CompositeProblem, WorkingSetState]):
             fresh = True
             access.look(state, fresh)
         state.age = 0 if fresh else state.age + 1
+
+
+def _begin_working_set(
+    problem: CompositeProblem, x0: Point, rng: np.random.Generator, previous: WorkingSetState | None
+) -> WorkingSetState:
+    """Return the first state of the working set that suits the problem, warm after one of its kind."""
+    if problem.linear and (len(problem.shape) > 1 or isinstance(problem.term, ByGroup)):
+        earlier = previous if isinstance(previous, GroupState) else None
+        return GroupWorkingSet().begin(problem, x0, None, rng, earlier)
+    other = isinstance(previous, BlockState | GroupState)
+    return WorkingSet().begin(problem, x0, None, rng, None if other else previous)
