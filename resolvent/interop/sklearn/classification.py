@@ -74,7 +74,7 @@ class SparseLogisticRegression(ClassifierMixin, SparseModel):  # type: ignore[mi
         sizes = np.bincount(labels, weights, len(self.classes_))
         if np.count_nonzero(sizes) < 2:
             one = self.classes_[int(np.argmax(sizes))]
-            raise ProblemError(f"y has samples of one class, {one!r}, expected at least two classes")
+            raise ProblemError(f"y has samples of one class, {one}, expected at least two classes")
         two = len(sizes) == 2
         if not self.fit_intercept:
             constant = np.zeros(1 if two else len(sizes))
