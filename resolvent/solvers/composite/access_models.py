@@ -110,11 +110,13 @@ class LinearAccess(Access):
         return np.asarray(self._same(b) * _gram(columns, split, weights) - _gram(split, split, weights))
 
     def _row_sums(self) -> Array:
-        A, found = self.model.A, np.empty(self.model.p)
+        A, found = self.model.A, np.zeros(self.model.p)
         for first in range(0, self.model.p, PART):
-            part = A[:, first : first + PART]
+            part, last = A[:, first : first + PART], min(first + PART, self.model.p)
             part = part if self.model.weights is None else _times(part, self.model.weights)
-            found[first : first + PART] = np.asarray(abs(A.T @ part).sum(axis=0)).ravel()
+            G = abs(A[:, first:].T @ part)  # symmetric: what is above the diagonal counts for two rows
+            found[first:last] += np.asarray(G.sum(axis=0)).ravel()
+            found[last:] += np.asarray(G[last - first :].sum(axis=1)).ravel()
         if isinstance(self.loss, Softmax):
             factor: float | None = (self.k - 1) / self.k
         else:
