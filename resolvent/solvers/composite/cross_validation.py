@@ -9,9 +9,10 @@ of all samples less that of the ones held out,
 
     H = A^T W A - A_f^T W_f A_f,    q = A^T W y - A_f^T W_f y_f,
 
-about zero means where there is an intercept. All folds together cost two matrices of the whole data. With a pivoted
-Cholesky factorisation H = R^T R the fold is the problem of R w = R^-T q, with as many rows as columns: another least
-squares problem, which any solver takes, whose objective differs by a constant.
+about zero means where there is an intercept. Each sample is held out once, so that A^T W A is the sum of what is taken
+off: all folds together cost one matrix of the whole data. With a pivoted Cholesky factorisation H = R^T R the fold is
+the problem of R w = R^-T q, with as many rows as columns: another least squares problem, which any solver takes, whose
+objective differs by a constant.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ from resolvent.typing import Array, Point, RandomSource
 __all__ = ["CrossValidation", "cross_validate_path", "cross_validate_paths"]
 
 TALL = 2
-"""Folds share sums from so many training samples per column on."""
+"""Folds share sums from so many training samples per column on, and while these take at most so many times the memory
+of the data."""
 ROWS = 2048
 """Samples whose products are added at a time."""
 
@@ -265,13 +267,13 @@ class Fold:
 def _maker(model: LinearModel, splits: list[tuple[Array, Array]]) -> Callable[[int], Fold]:
     """Return the function that makes a fold from its number."""
     A = model.A.tocsr() if model.sparse else model.A
-    sums = _Sums(model) if _sums_pay(model, splits) else None
+    sums = _Sums(model, [held for _, held in splits]) if _sums_pay(model, splits) else None
 
     def make(at: int) -> Fold:
         fitted, held = splits[at]
         out = _rows(model, A, held, intercept=False)
         if sums is not None:
-            fold = sums.fold(held, out)
+            fold = sums.fold(at, out)
             if fold is not None:
                 return fold
         part = _rows(model, A, fitted, intercept=model.intercept)
@@ -300,7 +302,8 @@ def _sums_pay(model: LinearModel, splits: list[tuple[Array, Array]]) -> bool:
     """Whether folds can share sums, and are tall enough for it: each sample held out once, and all others fitted."""
     if model.sparse or not isinstance(model.loss, LeastSquares):
         return False
-    if min(len(fitted) for fitted, _ in splits) < TALL * model.p:
+    fewest = min(len(fitted) for fitted, _ in splits)
+    if fewest < TALL * model.p or len(splits) * model.p > TALL * model.n:
         return False
     once = np.bincount(np.concatenate([held for _, held in splits]), minlength=model.n)
     whole = all(len(fitted) + len(held) == model.n and not np.isin(held, fitted).any() for fitted, held in splits)
@@ -308,9 +311,12 @@ def _sums_pay(model: LinearModel, splits: list[tuple[Array, Array]]) -> bool:
 
 
 class _Sums:
-    """Sums of products of the columns, the targets and ones, over all samples, about the means of all."""
+    """Sums of products of the columns, the targets and ones, over what each fold holds out, about the means of all.
 
-    def __init__(self, model: LinearModel) -> None:
+    Cost: n p^2 flops, and p^2 numbers a fold.
+    """
+
+    def __init__(self, model: LinearModel, held: list[Array]) -> None:
         targets = model.loss.targets if model.offset is None else model.loss.targets - model.offset
         self.model, self.targets = model, targets.reshape(model.n, -1).astype(np.float64)
         weights = np.ones(model.n) if model.weights is None else model.weights.astype(np.float64)
@@ -319,10 +325,11 @@ class _Sums:
         if model.intercept:
             self.center[:p] = weights @ model.A / weights.sum()
             self.center[p:] = weights @ self.targets / weights.sum()
-        self.whole = self._of(np.arange(model.n))
+        self.parts = [self._of(rows) for rows in held]
+        self.whole = np.sum(self.parts, axis=0)
 
     def _of(self, rows: Array) -> Array:
-        """Return the sums over some samples. Cost: rows * p^2 flops."""
+        """Return the sums over some samples."""
         p, width = self.model.p, len(self.center) + 1
         found = np.zeros((width, width))
         for low in range(0, len(rows), ROWS):
@@ -335,10 +342,10 @@ class _Sums:
             found += B.T @ B
         return found
 
-    def fold(self, held: Array, out: LinearModel) -> Fold | None:
-        """Return the fold without the samples held out, None where its columns are constant."""
+    def fold(self, at: int, out: LinearModel) -> Fold | None:
+        """Return the fold without its samples `out`, None where its columns are constant."""
         p, total = self.model.p, self.weights.sum()
-        left = self.whole - self._of(held)
+        left = self.whole - self.parts[at]
         weight = float(left[-1, -1])
         means = left[-1, :-1] / weight
         matrix = left[:-1, :-1]
