@@ -40,7 +40,7 @@ class SparseLogisticRegression(ClassifierMixin, SparseModel):  # type: ignore[mi
     ----------
     classes_ : array (k,)
     coef_ : array (1, p) for two classes, (k, p) for more
-    sparse_coef_ : CSR array, like coef_
+    sparse_coef_ : CSR array (1, p) or (k, p)
     intercept_ : array (1,) or (k,)
     n_iter_ : int
     dual_gap_ : float
@@ -142,7 +142,7 @@ class SparseLogisticRegressionCV(CrossValidated, SparseLogisticRegression):
     deviance_path_ : array (alphas, folds)
         Twice the mean of minus the logarithm of the probability of the class.
     classes_, coef_, sparse_coef_, intercept_, n_iter_, dual_gap_, n_features_in_, feature_names_in_
-        As for `SparseLogisticRegression`, at alpha_.
+        As for `SparseLogisticRegression`, at ``alpha_``.
     """
 
     path_name: ClassVar[str] = "deviance_path_"

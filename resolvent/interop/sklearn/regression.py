@@ -290,7 +290,7 @@ class LassoCV(CrossValidated, Lasso):
         From the largest to the smallest.
     mse_path_ : array (alphas, folds)
     coef_, sparse_coef_, intercept_, n_iter_, dual_gap_, n_features_in_, feature_names_in_
-        As for `Lasso`, at alpha_.
+        As for `Lasso`, at ``alpha_``.
 
     Examples
     --------
@@ -320,7 +320,7 @@ class ElasticNetCV(CrossValidated, LeastSquaresModel):
     alphas_ : array (alphas,), or (l1_ratios, alphas) where several l1_ratio have a grid each
     mse_path_ : array (alphas, folds), or (l1_ratios, alphas, folds)
     alpha_, alpha_1se_
-        As for `LassoCV`, at l1_ratio_; and so are the others.
+        As for `LassoCV`, at ``l1_ratio_``; and so are the others.
     """
 
     def __init__(
@@ -409,7 +409,7 @@ class MultiTaskLassoCV(CrossValidated, MultiTaskLasso):
     Parameters
     ----------
     eps, alphas, fit_intercept, tol, max_iter, cv, n_jobs
-        As for `LassoCV`, and so are the attributes, with coef_ and intercept_ of `MultiTaskLasso`.
+        As for `LassoCV`, and so are the attributes, with ``coef_`` and ``intercept_`` of `MultiTaskLasso`.
     """
 
 
