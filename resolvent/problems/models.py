@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from resolvent import arrays
+from resolvent import arrays, kernels
 from resolvent.errors import BackendError, ProblemError
 from resolvent.problems.loss_base import Loss
 from resolvent.typing import Array, Matrix, Point
@@ -56,8 +56,8 @@ class LinearModel:
     Parameters
     ----------
     A : array_like (n, p), or a SciPy sparse matrix
-        Kept as it is where it is in Fortran order, or CSC with sorted indices (32 or 64 bits), of floating numbers;
-        else copied into that form once. It must not be changed afterwards.
+        Kept as it is where it is in Fortran order, or CSC (indices of 32 or 64 bits) without repeated entries, of
+        floating numbers; else copied into that form once. It must not be changed afterwards.
     loss : Loss
         With n targets.
     weights : array_like (n,), optional
@@ -323,6 +323,8 @@ class Quadratic:
 
     def __post_init__(self) -> None:
         H = _read_matrix(self.H, self.dtype, "H")
+        if hasattr(H, "indptr") and not H.has_sorted_indices:
+            H = H.sorted_indices()
         q = np.array(arrays.cast(np.asarray(self.q), H.dtype, "q"))
         if H.shape[0] != H.shape[1] or q.shape != H.shape[:1]:
             raise ProblemError(f"H has shape {H.shape} and q {q.shape}, expected (p, p) and (p,)")
@@ -408,10 +410,17 @@ def _read_sparse(A: Any, dtype: np.dtype[Any]) -> Any:
     A = A.tocsc()
     if not isinstance(A, sp.csc_array):
         A = sp.csc_array(A)
-    if not A.has_canonical_format:
+    if _has_repeats(A):
         A = A.copy()
         A.sum_duplicates()
     return A.astype(dtype, copy=False)
+
+
+def _has_repeats(A: Any) -> bool:
+    """Whether an entry is given in parts. The order of entries in a column does not matter, and sorting is dear."""
+    if A.has_sorted_indices:
+        return not A.has_canonical_format
+    return bool(kernels.descent.has_repeats(A.indices, A.indptr, np.zeros(A.shape[0], np.int64)))
 
 
 def _require_finite(A: Any, sparse: bool, name: str) -> None:

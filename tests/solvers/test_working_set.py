@@ -204,9 +204,34 @@ def test_path_hands_the_matrix_on(rng):
     model = LinearModel(A, losses.LeastSquares(b))
     first = rs.solve(CompositeProblem(smooth=model, term=terms.L1(5.0)), WorkingSet())
     problem = CompositeProblem(smooth=model, term=terms.L1(4.0))
+    H = first.state.H.copy()
     state = WorkingSet().start(problem, first.x, previous=first.state)
-    assert np.array_equal(state.H, first.state.H)
+    assert np.array_equal(state.H, H)
+    assert first.state.H.size == 0  # its memory is written to from now on
     assert problem.counts["columns"] == 0
+    again = rs.solve(problem, WorkingSet(), first, stop=TIGHT)
+    assert again.success
+    assert np.allclose(again.x, rs.solve(problem, WorkingSet(), stop=TIGHT).x, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["least squares", "logistic"])
+def test_entries_in_any_order(rng, loss):
+    A, b = design(rng, share=0.2)
+    columns = sp.csc_array(A)
+    swapped = sp.csc_array((columns.data.copy(), columns.indices.copy(), columns.indptr), columns.shape)
+    for j in range(columns.shape[1]):
+        part = slice(columns.indptr[j], columns.indptr[j + 1])
+        swapped.data[part], swapped.indices[part] = columns.data[part][::-1], columns.indices[part][::-1]
+    swapped.has_sorted_indices = False
+    found = [rs.solve(problem_of(M, LOSSES[loss](b), terms.L1(1.0)), WorkingSet(), stop=TIGHT) for M in (A, swapped)]
+    assert np.allclose(found[0].x, found[1].x, atol=1e-5)
+
+
+def test_repeated_entries_are_summed():
+    A = sp.csc_array((np.ones(3), [0, 0, 1], [0, 2, 3]), (2, 2))
+    A.has_sorted_indices = False
+    model = LinearModel(A, losses.LeastSquares([2.0, 1.0]))
+    assert model.column_norms_squared.tolist() == [4, 1]
 
 
 @pytest.mark.parametrize("intercept", [False, True])

@@ -8,7 +8,7 @@ from numba import njit
 
 from resolvent.typing import Array
 
-__all__ = ["columns_gram", "gram_sweeps", "rows_of", "sweeps_dense", "sweeps_sparse"]
+__all__ = ["columns_gram", "gram_sweeps", "has_repeats", "sweeps_dense", "sweeps_sparse"]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
@@ -69,10 +69,12 @@ def sweeps_dense(
     tolerance: float,
     change: Array,
 ) -> None:
-    n, largest = len(r), 0.0
+    n, whole = len(r), True
     for _ in range(sweeps):
         largest = 0.0
         for i in range(len(members)):
+            if not whole and x[i] == 0:
+                continue
             column = A[:, members[i]]
             g = x[i] * 0
             for k in range(n):
@@ -84,9 +86,11 @@ def sweeps_dense(
                 for k in range(n):
                     r[k] += d * curvature[k] * column[k]
                 largest = max(largest, abs(d) * (h[i] + ridge[i]))
-        if largest <= tolerance:
-            break
-    change[0] = largest
+        if whole:
+            change[0] = largest
+            if largest <= tolerance:
+                break
+        whole = largest <= tolerance
 
 
 @compiled
@@ -107,10 +111,12 @@ def sweeps_sparse(
     tolerance: float,
     change: Array,
 ) -> None:
-    largest = 0.0
+    whole = True
     for _ in range(sweeps):
         largest = 0.0
         for i in range(len(members)):
+            if not whole and x[i] == 0:
+                continue
             first, last = indptr[members[i]], indptr[members[i] + 1]
             g = x[i] * 0
             for k in range(first, last):
@@ -122,43 +128,37 @@ def sweeps_sparse(
                 for k in range(first, last):
                     r[indices[k]] += d * curvature[indices[k]] * data[k]
                 largest = max(largest, abs(d) * (h[i] + ridge[i]))
-        if largest <= tolerance:
-            break
-    change[0] = largest
+        if whole:
+            change[0] = largest
+            if largest <= tolerance:
+                break
+        whole = largest <= tolerance
 
 
 @compiled
-def rows_of(
-    data: Array, indices: Array, indptr: Array, members: Array, starts: Array, positions: Array, values: Array
-) -> None:
-    n = len(starts) - 1
-    starts[:] = 0
-    for m in members:
-        for k in range(indptr[m], indptr[m + 1]):
-            starts[indices[k] + 1] += 1
-    for i in range(n):
-        starts[i + 1] += starts[i]
-    place = starts[:n].copy()
-    for j in range(len(members)):
-        for k in range(indptr[members[j]], indptr[members[j] + 1]):
-            i = indices[k]
-            positions[place[i]], values[place[i]] = j, data[k]
-            place[i] += 1
-
-
-@compiled
-def columns_gram(values: Array, positions: Array, starts: Array, curvature: Array, first: int, H: Array) -> None:
-    m = len(H)
-    H[first:] = 0
+def columns_gram(
+    values: Array, positions: Array, starts: Array, curvature: Array, first: int, m: int, H: Array
+) -> None:  # fmt: skip
+    H[first:m, :m] = 0
     for i in range(len(starts) - 1):
         a = starts[i]
-        for k in range(a, starts[i + 1]):
+        for k in range(starts[i + 1] - 1, a - 1, -1):
             j = positions[k]
             if j < first:
-                continue
+                break
             t, row = curvature[i] * values[k], H[j]
             for q in range(a, k + 1):
                 row[positions[q]] += t * values[q]
     for j in range(first, m):
         for i in range(j):
             H[i, j] = H[j, i]
+
+
+@compiled
+def has_repeats(indices: Array, indptr: Array, seen: Array) -> bool:
+    for j in range(len(indptr) - 1):
+        for k in range(indptr[j], indptr[j + 1]):
+            if seen[indices[k]] == j + 1:
+                return True
+            seen[indices[k]] = j + 1
+    return False

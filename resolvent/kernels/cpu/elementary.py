@@ -1,8 +1,8 @@
 """Exponential and logarithms that vectorise inside compiled loops: a seventh of the time of the library's calls.
 
 All are written without branches or tables, to 3 units in the last place. `as_bits` and `as_number` read the same 64
-bits as a whole number and as a float64. (They are compiled into their callers, whose files a change here does not touch:
-remove the cached kernels after one.)
+bits as a whole number and as a float64. (They are compiled into their callers, whose files a change here does not
+touch: remove the cached kernels after one.)
 """
 
 from __future__ import annotations

@@ -5,12 +5,16 @@ The model over the coordinates of a block, at the point x::
     q(d) = g^T d + d^T H d / 2 + sum_i (weight_i |x_i + d_i| + ridge_i (x_i + d_i)^2 / 2),  lower <= x + d <= upper
 
 A sweep minimises it in one coordinate after the other; coordinates without curvature stay. Sweeps end where the largest
-change of a gradient, |d_i| (H_ii + ridge_i), is at most `tolerance`, or after so many. H is given, or as A_b^T D A_b
-by columns of a matrix and the `curvature` D of the loss in each row; then r = derivative of the loss + D A d is carried
-in the place of g.
+change of a gradient, |d_i| (H_ii + ridge_i), is at most `tolerance`, or after so many. Sweeps by columns, where looking
+at a coordinate costs as much as moving it, leave out those that are zero after the first one, until the others change
+no more than that; then comes one over all again, which alone can end them.
 
-Shapes: x, weight, ridge, lower, upper, h (diagonal of H), members (m,); H (m, m); A (n, p), r, curvature (n,); a sparse
-A by columns: data, indices, indptr. A block by rows: starts (n + 1,), positions in the block and values (entries,).
+H is given, or as A_b^T D A_b by columns of a matrix and the `curvature` D of the loss in each row; then r = derivative
+of the loss + D A d is carried in the place of g.
+
+Shapes: x, weight, ridge, lower, upper, h (diagonal of H), members (m,); H (m, m) or larger; A (n, p), r, curvature
+(n,); a sparse A by columns: data, indices, indptr. A block by rows: starts (n + 1,), positions in the block and values
+(entries,).
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import scipy.sparse as sp
 
 from resolvent.typing import Array
 
-__all__ = ["columns_gram", "gram_sweeps", "rows_of", "sweeps_dense", "sweeps_sparse"]
+__all__ = ["columns_gram", "gram_sweeps", "has_repeats", "sweeps_dense", "sweeps_sparse"]
 
 
 def gram_sweeps(
@@ -40,13 +44,16 @@ def gram_sweeps(
 ) -> None:
     """Sweep over a block of given H; x and g, the gradient of the smooth part, are updated.
 
-    The largest change of the last sweep is written into change (1,). Work: 10 flops, 2 m more where one moves.
+    The largest change of the last sweep over all is written into change (1,). Work: 10 flops, 2 m more where one moves.
     """
 
     def move(i: int, d: float) -> None:
-        g[:] += d * H[i]
+        g[:] += d * H[i, : len(g)]
 
-    change[0] = _sweeps(lambda i: float(g[i]), move, H.diagonal(), x, (weight, ridge, lower, upper), sweeps, tolerance)
+    diagonal = H.diagonal()[: len(x)]
+    change[0] = _sweeps(
+        lambda i: float(g[i]), move, diagonal, x, (weight, ridge, lower, upper), sweeps, tolerance, False
+    )
 
 
 def sweeps_dense(
@@ -70,7 +77,7 @@ def sweeps_dense(
         r[:] += d * curvature * A[:, members[i]]
 
     term = weight, ridge, lower, upper
-    change[0] = _sweeps(lambda i: float(A[:, members[i]] @ r), move, h, x, term, sweeps, tolerance)
+    change[0] = _sweeps(lambda i: float(A[:, members[i]] @ r), move, h, x, term, sweeps, tolerance, True)
 
 
 def sweeps_sparse(
@@ -100,7 +107,9 @@ def sweeps_sparse(
         r[rows] += d * curvature[rows] * data[column(i)]
 
     term = weight, ridge, lower, upper
-    change[0] = _sweeps(lambda i: float(data[column(i)] @ r[indices[column(i)]]), move, h, x, term, sweeps, tolerance)
+    change[0] = _sweeps(
+        lambda i: float(data[column(i)] @ r[indices[column(i)]]), move, h, x, term, sweeps, tolerance, True
+    )
 
 
 def _sweeps(
@@ -111,45 +120,50 @@ def _sweeps(
     term: tuple[Array, Array, Array, Array],
     sweeps: int,
     tolerance: float,
+    shrink: bool,
 ) -> float:
     weight, ridge, lower, upper = term
-    largest = 0.0
+    changed, whole = 0.0, True
     for _ in range(sweeps):
         largest = 0.0
         for i in range(len(x)):
-            whole = h[i] + ridge[i]
-            if whole <= 0:
+            curvature = h[i] + ridge[i]
+            if curvature <= 0 or (x[i] == 0 and shrink and not whole):
                 continue
             u = h[i] * x[i] - gradient(i)
-            new = np.clip(np.sign(u) * max(abs(u) - weight[i], 0) / whole, lower[i], upper[i])
+            new = np.clip(np.sign(u) * max(abs(u) - weight[i], 0) / curvature, lower[i], upper[i])
             d = new - x[i]
             if d != 0:
                 x[i] = new
                 move(i, d)
-                largest = max(largest, float(abs(d) * whole))
-        if largest <= tolerance:
+                largest = max(largest, float(abs(d) * curvature))
+        changed = largest if whole or not shrink else changed
+        if (whole or not shrink) and largest <= tolerance:
             break
-    return largest
+        whole = largest <= tolerance
+    return changed
 
 
-def rows_of(
-    data: Array, indices: Array, indptr: Array, members: Array, starts: Array, positions: Array, values: Array
+def columns_gram(
+    values: Array, positions: Array, starts: Array, curvature: Array, first: int, m: int, H: Array
 ) -> None:
-    """Write the columns `members` of a sparse matrix by rows. Work: 2 passes over their entries."""
-    block = sp.csc_array((data, indices, indptr), shape=(len(starts) - 1, len(indptr) - 1))[:, members].tocsr()
-    block.sort_indices()
-    starts[:], positions[:], values[:] = block.indptr, block.indices, block.data
-
-
-def columns_gram(values: Array, positions: Array, starts: Array, curvature: Array, first: int, H: Array) -> None:
-    """Write A_b^T D A_b into H, for a block by rows; entries of the first rows and columns stay.
+    """Write A_b^T D A_b into the first m rows and columns of H, for a block by rows; those of the first few stay.
 
     Work: the sum of the squares of the entries in each row.
     """
-    m = len(H)
     block = sp.csr_array((values, positions, starts), shape=(len(starts) - 1, m)).toarray()
     found = (block * curvature[:, None]).T @ block
-    H[first:], H[:, first:] = found[first:], found[:, first:]
+    H[first:m, :m], H[:m, first:m] = found[first:], found[:, first:]
+
+
+def has_repeats(indices: Array, indptr: Array, seen: Array) -> bool:
+    """Whether a column names a row twice. Work: one pass; `seen` (rows,) comes as zeros."""
+    for j in range(len(indptr) - 1):
+        for row in indices[indptr[j] : indptr[j + 1]]:
+            if seen[row] == j + 1:
+                return True
+            seen[row] = j + 1
+    return False
 
 
 # ---- examples
@@ -170,9 +184,8 @@ def _gram_sweeps(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
     for A, members, term in _blocks(rng, dtype):
         block = A[:, members]
-        made.append(
-            (block.T @ block, rng.standard_normal(len(members)).astype(dtype), *term, 3, 1e-9, np.zeros(1, dtype))
-        )
+        H = np.pad(block.T @ block, (0, 2 if len(members) > 1 else 0))
+        made.append((H, rng.standard_normal(len(members)).astype(dtype), *term, 3, 1e-9, np.zeros(1, dtype)))
     return made
 
 
@@ -182,7 +195,7 @@ def _sweeps_dense(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]
         curvature = rng.random(len(A)).astype(dtype)
         h = (curvature[:, None] * A[:, members] ** 2).sum(axis=0).astype(dtype)
         made.append(
-            (A, members, curvature, rng.standard_normal(len(A)).astype(dtype), h, *term, 3, 1e-9, np.zeros(1, dtype))
+            (A, members, curvature, rng.standard_normal(len(A)).astype(dtype), h, *term, 2, 1e-9, np.zeros(1, dtype))
         )
     return made
 
@@ -195,29 +208,28 @@ def _sweeps_sparse(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]
     return made
 
 
-def _rows_of(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    made = []
-    for A, members, _ in _blocks(rng, dtype):
-        columns, entries = sp.csc_array(A), int(np.count_nonzero(A[:, members]))
-        room = np.zeros(len(A) + 1, np.int64), np.zeros(entries, np.int32), np.zeros(entries, dtype)
-        made.append((columns.data, columns.indices, columns.indptr, members, *room))
-    return made
-
-
 def _columns_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
     for A, members, _ in _blocks(rng, dtype):
         rows, m = sp.csr_array(A[:, members]), len(members)
         curvature = rng.random(len(A)).astype(dtype)
-        starts = rows.indptr.astype(np.int64)
-        made.append((rows.data, rows.indices, starts, curvature, m // 3, np.zeros((m, m), dtype)))
+        made.append((rows.data, rows.indices, rows.indptr, curvature, m // 3, m, np.zeros((m + 1, m + 1), dtype)))
+    return made
+
+
+def _has_repeats(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    columns = [np.zeros(0, np.int64), np.array([2]), np.array([2, 0, 1]), np.array([1, 2, 1])]
+    made = []
+    for some in (columns[:1], columns[1:2], columns[:3], columns[3:], columns):
+        starts = np.concatenate([[0], np.cumsum([len(c) for c in some])])
+        made.append((np.concatenate(some), starts, np.zeros(3, np.int64)))
     return made
 
 
 EXAMPLES: dict[str, Callable[..., Any]] = {
     "columns_gram": _columns_gram,
     "gram_sweeps": _gram_sweeps,
-    "rows_of": _rows_of,
+    "has_repeats": _has_repeats,
     "sweeps_dense": _sweeps_dense,
     "sweeps_sparse": _sweeps_sparse,
 }

@@ -55,11 +55,11 @@ class Block:
         """Take up the members that are new, and the weights of all."""
         new = members[len(self.members) :]
         if len(new):
-            more = problem.smooth.A[:, new]
             if self.sparse:
-                self.columns = sp.csc_array(sp.hstack([self.columns, more], format="csc"))
+                more = problem.smooth.A[:, members if not self.intercept else new]
+                self.columns = sp.csc_array(sp.hstack([self.columns, more])) if self.intercept else more
             else:
-                self.columns = self._appended(more)
+                self.columns = self._appended(problem.smooth.A, new)
             self._rows = None
             problem.counts["columns"] += len(new)
         self.members = members
@@ -67,14 +67,14 @@ class Block:
         lead = (0.0, 0.0, -np.inf, np.inf)
         self.term = tuple(self._of(values, members, first) for values, first in zip(p[1:5], lead, strict=True))
 
-    def _appended(self, more: Array) -> Array:
-        """Return the columns with more behind them, in an array that has room for as many again."""
+    def _appended(self, A: Array, new: Array) -> Array:
+        """Return the columns with new ones of A behind them, in an array that has room for more."""
         n, m = self.columns.shape
-        total, room = m + more.shape[1], self.columns.base
+        total, room = m + len(new), self.columns.base
         if room is None or room.ndim != 2 or room.shape[1] < total or room.shape[0] != n:
-            room = np.empty((n, 2 * total), self.columns.dtype, order="F")
+            room = np.empty((n, max(4 * total, 256)), self.columns.dtype, order="F")  # untouched memory costs nothing
             room[:, :m] = self.columns
-        room[:, m:total] = more
+        np.take(A.T, new, axis=0, out=room[:, m:total].T, mode="clip")
         found: Array = room[:, :total]
         return found
 
@@ -91,6 +91,14 @@ class Block:
         if self.intercept:
             x[1][:] = values[0]
         coefficients(x)[self.members] = values[int(self.intercept) :]
+
+    def pick(self, problem: CompositeProblem, state: Any, slope: Array | None = None) -> Array:
+        """Return the gradient in the block, from that of all."""
+        g: Array = state.gradient[self.members]
+        if not self.intercept:
+            return g
+        slope = problem.smooth.derivative(state.z) if slope is None else slope
+        return np.concatenate([[slope.sum()], g]).astype(g.dtype, copy=False)
 
     def predict(self, d: Array) -> Array:
         moved: Array = self.columns @ d
@@ -124,30 +132,65 @@ class Block:
         found = np.einsum("ij,ij,i->j", self.columns, self.columns, curvature)
         return found
 
-    def gram(self, curvature: Array, known: Array, *, weighted: bool) -> Array:
-        """Return A_b^T D A_b, whose first rows and columns are `known`."""
+    def gram(self, curvature: Array | None, known: Array) -> Array:
+        """Return A_b^T D A_b, whose first rows and columns are `known`; D is one without a curvature.
+
+        It is a view of an array with room for more.
+        """
         first, m = len(known), self.order
         if first == m:
             return known
-        H = np.empty((m, m), self.columns.dtype)
-        H[:first, :first] = known
+        H = _roomy(known, m)
         if self.sparse:
-            kernels.descent.columns_gram(*self._by_rows(), curvature, first, H)
+            D = np.ones(self.columns.shape[0], self.columns.dtype) if curvature is None else curvature
+            kernels.descent.columns_gram(*self._by_rows(), D, first, m, whole(H))
             return H
-        new = self.columns[:, first:]
-        H[:, first:] = self.columns.T @ (curvature[:, None] * new if weighted else new)
+        new, old = self.columns[:, first:], self.columns[:, :first]
+        if curvature is None:
+            H[first:, first:] = new.T @ new  # by BLAS's syrk, in half the time
+            if first:
+                H[:first, first:] = old.T @ new
+        elif first:
+            H[:, first:] = self.columns.T @ (curvature[:, None] * new)
+        else:
+            scaled = np.sqrt(curvature)[:, None] * new
+            H[:] = scaled.T @ scaled
         H[first:, :first] = H[:first, first:].T
         return H
 
     def _by_rows(self) -> tuple[Array, Array, Array]:
         if self._rows is None:
-            A = self.columns
-            starts = np.empty(A.shape[0] + 1, np.int64)
-            values, positions = np.empty(A.nnz, A.dtype), np.empty(A.nnz, np.int32)
-            kernels.descent.rows_of(A.data, A.indices, A.indptr, np.arange(self.order), starts, positions, values)
-            self._rows = values, positions, starts
+            rows = self.columns.tocsr()
+            self._rows = rows.data, rows.indices, rows.indptr
         found: tuple[Array, Array, Array] = self._rows
         return found
+
+
+def whole(H: Array) -> Array:
+    """Return rows without gaps that begin with those of H: what kernels take."""
+    if H.flags.c_contiguous:
+        return H
+    room = _room(H)
+    return np.ascontiguousarray(H) if room is None else room
+
+
+def _room(H: Array) -> Array | None:
+    """Return the array made by `_roomy` of which H is the beginning, None where there is none."""
+    room = H.base
+    if room is None or room.ndim != 2 or room.shape[0] != room.shape[1] or room.dtype != H.dtype:
+        return None
+    return room if room.flags.c_contiguous and room.ctypes.data == H.ctypes.data else None
+
+
+def _roomy(known: Array, order: int) -> Array:
+    """Return a matrix of this order that begins with the known one, as a view of rows with room for more."""
+    first = len(known)
+    room = _room(known)
+    if room is None or len(room) < order:
+        room = np.empty((max(2 * order, 128),) * 2, known.dtype)  # untouched memory costs nothing
+        room[:first, :first] = known
+    found: Array = room[:order, :order]
+    return found
 
 
 # ---- the model
@@ -155,9 +198,9 @@ class Block:
 
 def gram_minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps: int, target: float) -> None:
     """Minimise the model with the matrix H plus the term; x and the gradient g at it are updated."""
-    change, before = np.zeros(1, x.dtype), None
+    change, before, room = np.zeros(1, x.dtype), None, whole(H)
     for _ in range(ROUNDS):
-        kernels.descent.gram_sweeps(H, g, x, *term, sweeps, target, change)
+        kernels.descent.gram_sweeps(room, g, x, *term, sweeps, target, change)
         if change[0] <= target:
             return
         signs = _signs(x, term)
@@ -210,9 +253,11 @@ def _face_by_factor(H: Array, g: Array, x: Array, term: tuple[Array, ...], signs
         if info:
             return
     moved = _cut(x, d, term, signs, face)
-    change = H[:, face] @ moved
-    if _model_change(g[face] @ moved + 0.5 * moved @ change[face], x[face], moved, weight[face], ridge[face]) < 0:
-        x[face] += moved
+    step = np.zeros_like(x)
+    step[face] = moved
+    change = H @ step
+    if _model_change(g @ step + 0.5 * step @ change, x[face], moved, weight[face], ridge[face]) < 0:
+        x += step
         g += change
 
 

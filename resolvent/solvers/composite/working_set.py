@@ -25,7 +25,7 @@ import scipy.sparse as sp
 from resolvent.errors import ProblemError
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares
-from resolvent.problems.term_base import DECREASE, STEP, ByCoordinate
+from resolvent.problems.term_base import DECREASE, DISTANCE, ByCoordinate
 from resolvent.solvers.base import Solver, State, cache, is_number, is_whole, require
 from resolvent.solvers.composite.quadratic_model import DAMPING, Block, coefficients, column_minimise, gram_minimise
 from resolvent.solvers.stop import Status
@@ -34,6 +34,12 @@ from resolvent.typing import Array, Point
 __all__ = ["WorkingSet", "WorkingSetState"]
 
 ARMIJO = 1e-4
+CROWDED = 0.8
+"""With so large a part of the working set not zero, it grows thrice as fast."""
+DRIFT = 0.2
+"""By how much second derivatives may change before the model is made anew, as a part of their sum."""
+REFRESH = 30
+"""Steps after which predictions are computed from their definition."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -49,7 +55,9 @@ class WorkingSetState(State):
     members : array of int
         The working set, in the order in which coordinates came.
     H : array (m, m)
-        The model's matrix for the first m members; empty where it changes from step to step.
+        The model's matrix for the first m members.
+    curvature : array (n,)
+        The second derivatives of which H is; empty for least squares, whose do not change.
     model, block
         The linear model of which H is, and the columns of the working set.
     """
@@ -59,6 +67,7 @@ class WorkingSetState(State):
     gradient: Any = None
     members: Any = None
     H: Any = None
+    curvature: Any = None
     model: Any = cache()
     block: Any = cache()
 
@@ -141,42 +150,58 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         w = coefficients(x0)
         low, up = problem.term.parameters(w.shape, w.dtype)[3:5]
         np.clip(w, low, up, out=w)
-        members, H = np.flatnonzero((w != 0) | _free(problem)), np.zeros((0, 0), problem.dtype)
-        state = WorkingSetState(x=x0, scale=problem.scale(), members=members, H=H)
+        nothing, members = np.zeros(0, problem.dtype), np.flatnonzero((w != 0) | _free(problem))
+        state = WorkingSetState(
+            x=x0, scale=problem.scale(), members=members, H=nothing.reshape(0, 0), curvature=nothing
+        )
         if previous is None or previous.model is not problem.smooth:
             state.model = problem.smooth
             return _look(problem, state)
         state.model, state.block, previous.block = previous.model, previous.block, None
         if np.isin(members, previous.members).all():
-            state.members, state.H = previous.members.copy(), previous.H.copy()
+            state.members, state.curvature = previous.members.copy(), previous.curvature
+            state.H, previous.H = previous.H, previous.H[:0, :0]  # its memory will be written to
         if not all(np.array_equal(a, b) for a, b in zip(_parts(x0), _parts(previous.x), strict=True)):
             return _look(problem, state)
         state.z, state.gradient = previous.z.copy(), previous.gradient.copy()
-        return _measure(problem, state)
+        return _measure(problem, state, problem.smooth.derivative(state.z))
 
     def step(self, problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
         if state.model is not problem.smooth:
             state.model, state.block = problem.smooth, None
+        if state.met or state.iterations % REFRESH == REFRESH - 1:
+            _look(problem, state)
         w, g = coefficients(state.x), state.gradient
-        bounds = _curvature_bounds(problem, state.z)
-        worst = float((problem.term.scores(w, g, bounds, STEP) * bounds).max(initial=0.0))
+        worst = float(problem.term.scores(w, g, 1.0, DISTANCE).max(initial=0.0))
         if problem.intercept:
             worst = max(worst, abs(float(problem.smooth.derivative(state.z).sum())))
-        self._grow(problem, state, problem.term.scores(w, g, bounds, DECREASE))
-        before = [part.copy() for part in _parts(state.x)]
+        grown = self._grow(problem, state)
         block = self._block(problem, state)
+        x = block.gather(state.x)
+        before = x.copy()
+        accuracy = self._accuracy(state, grown)
         if isinstance(problem.smooth.loss, LeastSquares):
-            self._quadratic(problem, state, block, self.accuracy * worst)
+            slope = self._quadratic(problem, state, block, x, accuracy * worst)
         else:
-            self._newton(problem, state, block, worst)
+            slope = self._newton(problem, state, block, x, worst, accuracy)
+        block.scatter(x, state.x)
         state.iterations += 1
-        same = all(np.array_equal(a, b) for a, b in zip(before, _parts(state.x), strict=True))
-        _look(problem, state)
-        if same and not state.met:
+        state.gradient = coefficients(problem.correlate(slope))
+        _measure(problem, state, slope)
+        if not state.met and np.array_equal(before, x):
             return state.give_up(
                 Status.STALLED, f"a step changed nothing at a residual of {state.residual:.3e}: that is rounding"
             )
         return state
+
+    def _accuracy(self, state: WorkingSetState, grown: int) -> float:
+        """Return how far the block is solved, as a part of the largest violation of optimality.
+
+        The gap falls with its square: where the working set hardly grows any more, as far as the tolerance asks.
+        """
+        if 20 * grown > len(state.members) or not state.residual:
+            return self.accuracy
+        return min(self.accuracy, max(0.3 * float(np.sqrt(max(state.tolerance, 0.0) / state.residual)), 1e-4))
 
     def _block(self, problem: CompositeProblem, state: WorkingSetState) -> Block:
         if state.block is None or not np.array_equal(state.block.members, state.members[: len(state.block.members)]):
@@ -185,45 +210,57 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         found: Block = state.block
         return found
 
-    def _grow(self, problem: CompositeProblem, state: WorkingSetState, scores: Array) -> None:
-        """Let the coordinates that promise most join the working set."""
+    def _grow(self, problem: CompositeProblem, state: WorkingSetState) -> int:
+        """Let the coordinates that promise most join the working set; return how many did."""
+        w = coefficients(state.x)
+        scores = problem.term.scores(w, state.gradient, _curvature_bounds(problem, state.z), DECREASE)
         scores[state.members] = 0
-        positive = np.flatnonzero(scores > 0)
-        count = max(self.first, int(self.growth * np.count_nonzero(coefficients(state.x))))
-        if len(positive) > count:
-            positive = positive[np.argpartition(-scores[positive], count - 1)[:count]]
-            positive.sort()
-        state.members = np.concatenate([state.members, positive])
+        joining, support = np.flatnonzero(scores > 0), np.count_nonzero(w)
+        crowded = support > CROWDED * len(state.members)
+        count = int((3 if crowded else 1) * self.growth * support)
+        count = max(self.first, min(count, problem.smooth.n // 2))
+        if len(joining) > count:
+            joining = joining[np.argpartition(-scores[joining], count - 1)[:count]]
+            joining.sort()
+        state.members = np.concatenate([state.members, joining])
+        return len(joining)
 
-    def _quadratic(self, problem: CompositeProblem, state: WorkingSetState, block: Block, target: float) -> None:
-        """Minimise f + g over the block, f being least squares."""
-        weights = problem.smooth.weights
-        curvature = np.ones(problem.smooth.n, problem.dtype) if weights is None else weights
-        slope = problem.smooth.derivative(state.z)
-        x = block.gather(state.x)
-        if block.order <= self.dense:
-            state.H = block.gram(curvature, state.H, weighted=weights is not None)
-            gram_minimise(state.H, block.correlate(slope), x, block.term, self.sweeps, target)
+    def _by_matrix(self, problem: CompositeProblem, block: Block) -> bool:
+        return block.order <= self.dense * (1 if block.sparse else 3)
+
+    def _quadratic(
+        self, problem: CompositeProblem, state: WorkingSetState, block: Block, x: Array, target: float
+    ) -> Array:
+        """Minimise f + g over the block, f being least squares; return the derivative of the loss."""
+        weights, old = problem.smooth.weights, x.copy()
+        if self._by_matrix(problem, block):
+            state.H = block.gram(weights, state.H)
+            gram_minimise(state.H, block.pick(problem, state), x, block.term, self.sweeps, target)
         else:
-            column_minimise(block, curvature, slope, x, self.sweeps, target)
-        block.scatter(x, state.x)
+            curvature = np.ones(problem.smooth.n, problem.dtype) if weights is None else weights
+            column_minimise(block, curvature, problem.smooth.derivative(state.z), x, self.sweeps, target)
+        state.z += block.predict(x - old)
+        slope: Array = problem.smooth.derivative(state.z)
+        return slope
 
-    def _newton(self, problem: CompositeProblem, state: WorkingSetState, block: Block, worst: float) -> None:
-        """Minimise f + g over the block by proximal Newton steps."""
-        loss, weights, z = problem.smooth.loss, problem.smooth.weights, state.z
-        x = block.gather(state.x)
-        value, slope, curvature = loss.evaluate(z, weights)
-        nothing = np.zeros((0, 0), problem.dtype)
+    def _newton(
+        self, problem: CompositeProblem, state: WorkingSetState, block: Block, x: Array, worst: float, accuracy: float
+    ) -> Array:
+        """Minimise f + g over the block by proximal Newton steps; return the derivative of the loss."""
+        loss, weights = problem.smooth.loss, problem.smooth.weights
+        value, slope, curvature = loss.evaluate(state.z, weights)
+        g, current = block.pick(problem, state, slope), np.inf
         for attempt in range(12):
-            g = block.correlate(slope)
-            current = block.violation(x, g)
-            if attempt and current <= 0.1 * worst:
+            last, current = current, block.violation(x, g)
+            if attempt and current <= min(5 * accuracy, 0.1) * worst:
                 break
             new = x.copy()
-            if block.order <= self.dense:
-                H = block.gram(curvature, nothing, weighted=True)
-                H.flat[:: len(H) + 1] += DAMPING * max(float(np.trace(H)) / max(len(H), 1), 1e-300)
-                gram_minimise(H, g.copy(), new, block.term, self.sweeps, 0.05 * current)
+            if self._by_matrix(problem, block):
+                self._refresh(state, curvature, current > 0.2 * last)
+                first, state.H = len(state.H), block.gram(state.curvature, state.H)
+                diagonal = np.einsum("ii->i", state.H)
+                diagonal[first:] += DAMPING * max(float(diagonal.mean()), 1e-300)
+                gram_minimise(state.H, g.copy(), new, block.term, self.sweeps, 0.05 * current)
             else:
                 column_minimise(block, curvature, slope.copy(), new, self.sweeps, 0.05 * current)
             d = new - x
@@ -232,16 +269,27 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             step, old = 1.0, value + block.value(x)
             rounding = 8 * np.finfo(x.dtype).eps * abs(old)
             while step > 1e-8:
-                trial = new if step == 1 else x + step * d
-                value = loss.value(z + step * moved, weights)
-                if value + block.value(trial) <= old + ARMIJO * step * slack + rounding:
+                trial, z = (new, state.z + moved) if step == 1 else (x + step * d, state.z + step * moved)
+                found = loss.evaluate(z, weights)
+                if found[0] + block.value(trial) <= old + ARMIJO * step * slack + rounding:
                     break
                 step *= 0.5
             else:
                 break
-            x, z = trial, z + step * moved
-            value, slope, curvature = loss.evaluate(z, weights)
-        block.scatter(x, state.x)
+            x[:], state.z = trial, z
+            value, slope, curvature = found
+            g = block.correlate(slope)
+        reached: Array = slope
+        return reached
+
+    def _refresh(self, state: WorkingSetState, curvature: Array, slow: bool) -> None:
+        """Make the model anew where the second derivatives have changed much since, or steps gain little."""
+        known = state.curvature
+        if len(known):
+            drift = float(np.abs(curvature - known).sum()) / max(float(curvature.sum()), 1e-300)
+            if not (drift > DRIFT or (slow and drift > 0.1 * DRIFT)):
+                return
+        state.curvature, state.H = curvature.copy(), state.H[:0, :0]
 
 
 # ---- the problem
@@ -286,16 +334,20 @@ def _curvature_bounds(problem: CompositeProblem, z: Array) -> Array:
 def _look(problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
     """Compute predictions, gradient and gap from their definitions."""
     state.z = problem.predict(state.x)
-    state.gradient = coefficients(problem.correlate(problem.smooth.derivative(state.z)))
-    return _measure(problem, state)
+    slope = problem.smooth.derivative(state.z)
+    state.gradient = coefficients(problem.correlate(slope))
+    return _measure(problem, state, slope)
 
 
-def _measure(problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
+def _measure(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> WorkingSetState:
     """Compute the gap from predictions and gradient; an intercept asks for a dual point of its own."""
-    state.theta = problem.dual_point(state.z)
-    balanced = problem.intercept and problem.has_gap
-    correlation = problem.correlate(state.theta) if balanced else -state.gradient
-    if problem.intercept and not balanced:
-        correlation = correlation, np.atleast_1d(state.theta.sum(axis=0))
+    if not problem.intercept:
+        state.theta, correlation = -slope, -state.gradient
+    elif problem.has_gap:
+        state.theta = problem.dual_point(state.z)
+        correlation = problem.correlate(state.theta)
+    else:
+        state.theta = -slope
+        correlation = -state.gradient, np.atleast_1d(state.theta.sum(axis=0))
     state.residual = problem.measure(state.x, state.z, state.theta, correlation)
     return state
