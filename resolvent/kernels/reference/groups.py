@@ -26,10 +26,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from resolvent.typing import Array
 
-__all__ = ["sweeps_gram"]
+__all__ = ["sweeps_dense", "sweeps_gram", "sweeps_sparse"]
 
 SECULAR = 50
 """Newton steps for the norm of a unit; five are usual."""
@@ -38,48 +39,90 @@ LOCAL = 20
 
 
 def sweeps_gram(
-    H: Array,
-    g: Array,
-    x: Array,
-    pointers: Array,
-    places: Array,
-    norms: Array,
-    weight: Array,
-    ridge: Array,
-    lower: Array,
-    upper: Array,
-    values: Array,
-    bases: Array,
-    starts: Array,
-    sweeps: int,
-    tolerance: float,
+    H: Array, g: Array, x: Array, pointers: Array, places: Array, norms: Array, weight: Array, ridge: Array,
+    lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float,
     change: Array,
-) -> None:
+) -> None:  # fmt: skip
     """Sweep over the units until the largest change of a gradient is at most `tolerance`, or so many times.
 
     x and g, the gradient of the smooth part, are updated; the largest change of the last sweep is written into
     change (1,). Work: 4 s^2 flops for a unit of s coordinates, 2 s m more where it moves.
     """
-    m, largest = len(H), 0.0
+    m = len(H)
+
+    def move(places: Array, d: Array) -> None:
+        for place, by in zip(places, d, strict=True):
+            row = place - place % m
+            g[row : row + m] += by * H[place % m]
+
+    term = norms, weight, ridge, lower, upper, values, bases, starts
+    change[0] = _sweeps(lambda places: g[places], move, x, pointers, places, term, sweeps, tolerance)
+
+
+def sweeps_dense(
+    A: Array, curvature: Array, r: Array, x: Array, pointers: Array, positions: Array, responses: Array, norms: Array,
+    weight: Array, ridge: Array, lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int,
+    tolerance: float, change: Array,
+) -> None:  # fmt: skip
+    """As `sweeps_gram` for H = A^T diag(curvature) A, over columns of a dense A in Fortran order.
+
+    Carried in place of g is r (k n,), the derivatives of the model in the predictions of k responses, one after the
+    other; x has one entry per coordinate, the one of column positions[i] for responses[i]. One curvature is that of all.
+    Work: 2 n s + 4 s^2 flops for a unit, 3 n s more where it moves.
+    """
+    n = len(A)
+
+    def gradient(chosen: Array) -> Array:
+        return np.array([A[:, positions[i]] @ r[responses[i] * n : (responses[i] + 1) * n] for i in chosen])
+
+    def move(chosen: Array, d: Array) -> None:
+        for i, by in zip(chosen, d, strict=True):
+            r[responses[i] * n : (responses[i] + 1) * n] += by * curvature * A[:, positions[i]]
+
+    term = norms, weight, ridge, lower, upper, values, bases, starts
+    change[0] = _sweeps(gradient, move, x, pointers, np.arange(len(x)), term, sweeps, tolerance)
+
+
+def sweeps_sparse(
+    data: Array, indices: Array, indptr: Array, n: int, curvature: Array, r: Array, x: Array, pointers: Array,
+    positions: Array, responses: Array, norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array,
+    values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float, change: Array,
+) -> None:  # fmt: skip
+    """As `sweeps_dense`, for a sparse A of n rows by columns. Work: as there, with the entries of a column for n."""
+    A = sp.csc_array((data, indices, indptr), shape=(n, len(indptr) - 1)).toarray()
+    tail = (norms, weight, ridge, lower, upper, values, bases, starts, sweeps, tolerance, change)
+    sweeps_dense(A, curvature, r, x, pointers, positions, responses, *tail)
+
+
+def _sweeps(
+    gradient: Callable[[Array], Array],
+    move: Callable[[Array, Array], None],
+    x: Array,
+    pointers: Array,
+    places: Array,
+    term: tuple[Array, ...],
+    sweeps: int,
+    tolerance: float,
+) -> float:
+    norms, weight, ridge, lower, upper, values, bases, starts = term
+    largest = 0.0
     for _ in range(sweeps):
         largest = 0.0
         for u in range(len(norms)):
             b = slice(pointers[u], pointers[u + 1])
-            at, lam, s = places[b], values[b].astype(np.float64), len(places[b])
+            at, lam, s = places[b], values[b].astype(np.float64), pointers[u + 1] - pointers[u]
             V = bases[starts[u] : starts[u] + s * s].reshape(s, s) if starts[u] >= 0 else np.eye(s)
-            term = weight[b], ridge[b], lower[b], upper[b]
-            new = _minimiser(x[at].astype(np.float64), g[at].astype(np.float64), lam, V, float(norms[u]), term)
+            own = weight[b], ridge[b], lower[b], upper[b]
+            new = _minimiser(x[at].astype(np.float64), gradient(at).astype(np.float64), lam, V, float(norms[u]), own)
             d = new.astype(x.dtype) - x[at]
-            x[at] = new
-            for place, move in zip(at, d, strict=True):
-                row = place - place % m
-                g[row : row + m] += move * H[place % m]
             if d.any():
+                x[at] = new
+                move(at, d)
                 top = float((lam + ridge[b])[d != 0].max())
                 largest = max(largest, float(np.linalg.norm(d.astype(np.float64))) * top)
         if largest <= tolerance:
             break
-    change[0] = largest
+    return largest
 
 
 def _minimiser(x: Array, g: Array, values: Array, V: Array, norm: float, term: tuple[Array, ...]) -> Array:
@@ -138,12 +181,12 @@ def _units(rng: np.random.Generator, p: int, most: int) -> Array:
     return np.array(ends)
 
 
-def _sweeps_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    made: list[tuple[Any, ...]] = []
-    for n, m, most, l1 in ((3, 0, 1, 0.0), (2, 1, 1, 0.3), (20, 8, 3, 0.0), (6, 12, 4, 0.0), (20, 9, 3, 0.2)):
-        A = rng.standard_normal((n, m))
-        H = A.T @ A
-        pointers = _units(rng, m, most)
+def _models(rng: np.random.Generator, dtype: Any) -> list[tuple[Array, ...]]:
+    """Return dense A with x, pointers, positions, responses, and the arrays of the term."""
+    made: list[tuple[Array, ...]] = []
+    for n, m, most, l1 in ((3, 0, 1, 0.0), (1, 1, 1, 0.3), (20, 8, 3, 0.0), (6, 12, 4, 0.0), (20, 9, 3, 0.2)):
+        A = rng.standard_normal((n, m)) * (rng.random((n, m)) < (0.8 if n > 1 else 2))
+        pointers, H = _units(rng, m, most), A.T @ A
         sizes = np.diff(pointers)
         values, bases, starts = np.zeros(m), [np.zeros(0)], np.full(len(sizes), -1)
         for u in range(len(sizes)):
@@ -152,19 +195,47 @@ def _sweeps_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
             starts[u] = sum(map(len, bases))
             bases.append(V.ravel())
         single = np.repeat(sizes == 1, sizes)
-        arrays = (
-            H, rng.standard_normal(m), rng.standard_normal(m), pointers, np.arange(m), rng.random(len(sizes)) + 0.1,
+        made.append((
+            A, rng.standard_normal(m), pointers, np.arange(m), np.zeros(m, np.int64), rng.random(len(sizes)) + 0.1,
             np.where(single, 0.2, l1), np.where(single, 0.5, 0), np.where(single, -0.4, -np.inf), np.full(m, np.inf),
-            values, np.concatenate(bases), starts,
-        )  # fmt: skip
-        made.append((*(a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays), 3, 1e-9, np.zeros(1, dtype)))
-    G = (H[:3, :3] + 3 * np.eye(3)).astype(dtype)  # rows of three for two responses
-    x = rng.standard_normal(6).astype(dtype)
-    flat = (np.zeros(6), np.zeros(6), np.full(6, -np.inf), np.full(6, np.inf), np.repeat(G.diagonal(), 2))
-    more = (np.zeros(0), np.full(3, -1), 2, 1e-9, np.zeros(1))
-    rows = (G, x[::-1].copy(), x, np.arange(0, 7, 2), np.array([0, 3, 1, 4, 2, 5]), np.full(3, 0.4), *flat, *more)
-    made.append(tuple(a.astype(dtype) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in rows))
+            np.maximum(values, 0), np.concatenate(bases), starts,
+        ))  # fmt: skip
+    A = rng.standard_normal((5, 3))  # rows of three for two responses
+    flat = (np.zeros(6), np.zeros(6), np.full(6, -np.inf), np.full(6, np.inf), np.repeat((A * A).sum(axis=0), 2))
+    rows = np.arange(0, 7, 2), np.repeat(np.arange(3), 2), np.tile(np.arange(2), 3), np.full(3, 0.4)
+    made.append((A, rng.standard_normal(6), *rows, *flat, np.zeros(0), np.full(3, -1)))
+    return [tuple(a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays) for arrays in made]
+
+
+def _sweeps_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made = []
+    for A, x, pointers, positions, responses, *term in _models(rng, dtype):
+        g = rng.standard_normal(len(x)).astype(dtype)
+        places = positions + A.shape[1] * responses
+        made.append((A.T @ A, g, x, pointers, places, *term, 2, 1e-9, np.zeros(1, dtype)))
     return made
 
 
-EXAMPLES: dict[str, Callable[..., Any]] = {"sweeps_gram": _sweeps_gram}
+def _sweeps_dense(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made = []
+    for at, (A, x, pointers, positions, responses, *term) in enumerate(_models(rng, dtype)):
+        r = rng.standard_normal(len(A) * (responses.max(initial=0) + 1)).astype(dtype)
+        curvature = (np.ones(1) if at % 2 else rng.random(len(A))).astype(dtype)
+        tail = (x, pointers, positions, responses, *term, 2, 1e-9, np.zeros(1, dtype))
+        made.append((np.asfortranarray(A), curvature, r, *tail))
+    return made
+
+
+def _sweeps_sparse(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made = []
+    for A, *rest in _sweeps_dense(rng, dtype):
+        columns = sp.csc_array(A)
+        made.append((columns.data, columns.indices, columns.indptr, len(A), *rest))
+    return made
+
+
+EXAMPLES: dict[str, Callable[..., Any]] = {
+    "sweeps_dense": _sweeps_dense,
+    "sweeps_gram": _sweeps_gram,
+    "sweeps_sparse": _sweeps_sparse,
+}

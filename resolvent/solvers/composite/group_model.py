@@ -1,47 +1,33 @@
-"""A quadratic model over a working set of groups, minimised by sweeps over groups and Newton steps on faces.
+"""The coordinates of a working set of groups: their columns, their part of the term, and second derivatives.
 
-For the coordinates x_b of a working set, with H the second derivative of the loss in them::
-
-    q(d) = g^T d + d^T H d / 2 + term(x_b + d)
-
-H is shared by k responses of least squares: then x_b and g are (k, m) with an H of the m columns. Else it is that of
-all coordinates, and k = 1. Sweeps minimise the model in one unit after the other, exactly for groups without an L1
-norm. Where two rounds agree on the units and signs that are not zero, a Newton step on their face follows, whose second
-derivative of w norm2(x_u) is (w / norm2(x_u)) (I - n n^T) with n = x_u / norm2(x_u); units and signs that would change
-go to zero, and the step is halved until the model falls.
-
-For rows of k responses the Newton matrix is (C x I) - N S N^T with C = H + diag(w / norm2(x_u)), S the same diagonal
-matrix, and the rows n as columns of N: the formula of Woodbury solves with it by two factors of order m in place of one
-of order k m.
+H, the second derivative in the coordinates, is shared by k responses of least squares: then it is that of the m
+columns, and coordinates are places in flat arrays (k m,). Else it is that of all coordinates.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import lapack
 
-from resolvent import kernels
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares, Softmax
 from resolvent.problems.term_base import ByCoordinate
 from resolvent.typing import Array, Point
 
-__all__ = ["DAMPING", "GroupBlock", "Units", "minimise", "ranges"]
+__all__ = ["DAMPING", "GroupBlock", "Spectra", "Term", "Units", "ranges"]
 
 DAMPING = 1e-10
 """Of the mean diagonal entry, added to the diagonal where a factorisation needs it."""
 
-ROUNDS = 200
-"""Rounds of sweeps on one model."""
+CHUNK = 64
+"""Columns from which small matrices of units are made at a time."""
 
-HALVINGS = 6
-"""Of a Newton step on a face."""
-
-NOTHING = np.zeros(0), np.zeros(0), np.zeros(0, np.int64)
+Spectra: TypeAlias = tuple[Array, Array, Array]
+NOTHING: Spectra = np.zeros(0), np.zeros(0), np.zeros(0, np.int64)
 
 
 def ranges(pointers: Array, chosen: Array) -> Array:
@@ -53,7 +39,7 @@ def ranges(pointers: Array, chosen: Array) -> Array:
 
 
 class Units:
-    """What a working set of a problem is made of: the blocks of its term, else rows of several responses.
+    """What a working set of a problem is made of: the blocks of its term, or single coordinates.
 
     Attributes
     ----------
@@ -74,8 +60,8 @@ class Units:
         size = int(np.prod(problem.shape))
         if isinstance(problem.term, ByCoordinate):
             p = problem.term.parameters(problem.shape)
-            self.pointers, self.indices = np.arange(0, size + 1, self.responses), np.arange(size)
-            self.norms, self.term = np.zeros(len(self.pointers) - 1), (p.weight, p.ridge, p.lower, p.upper)
+            self.pointers, self.indices = np.arange(size + 1), np.arange(size)
+            self.norms, self.term = np.zeros(size), (p.weight, p.ridge, p.lower, p.upper)
         else:
             self.pointers, self.indices, self.norms, l1 = problem.term.parameters()
             self.term = (np.array([l1]), np.zeros(1), np.full(1, -np.inf), np.full(1, np.inf))
@@ -302,6 +288,12 @@ class GroupBlock:
         H[first:, :first] = H[:first, first:].T
         return H
 
+    def gram_of(self, columns: Array, curvature: Array | None) -> Array:
+        """Return A_c^T D A_c for some columns of the block, in float64."""
+        part = self.columns[:, columns]
+        product = self._product(part, part if curvature is None else self._scaled(part, curvature))
+        return product.astype(np.float64, copy=False)
+
     def hessian(self, curvature: Array, damping: float) -> Array:
         """Return the second derivative of the loss in all coordinates.
 
@@ -359,153 +351,92 @@ class GroupBlock:
         found: Array = product.toarray() if self.sparse else product
         return found
 
-    def spectra(self, H: Array) -> tuple[Array, Array, Array]:
+    def diagonal(self, curvature: Array) -> Array:
+        """Return the diagonal of A_b^T D A_b, one entry per column."""
+        if self.sparse:
+            A = self.columns
+            squares: Array = sp.csc_array((A.data**2, A.indices, A.indptr), A.shape).T @ curvature
+            return squares
+        found: Array = np.einsum("ij,ij,i->j", self.columns, self.columns, curvature)
+        return found
+
+    def spectra(self, H: Array | None, curvature: Array | None) -> Spectra:
         """Return eigenvalues and eigenvectors of the blocks of H that belong to units: values, bases and starts.
 
         Those of a shared H are kept for units that were there before.
+
+        Parameters
+        ----------
+        H : array or None
+            As from `gram` or `hessian`; None where columns stand for it.
+        curvature : array (n,) or None
+            Of the loss in each sample; None for ones.
         """
-        if not self.units.shared:
-            return _eigen(H, self.place, None, self.term.pointers, 0)
-        values, bases, starts = self._spectra
-        if len(starts) + 1 < len(self.term.pointers):
-            more = _eigen(H, self.position, self.response, self.term.pointers[len(starts) :], len(bases))
-            values, bases, starts = (np.concatenate(pair) for pair in zip((values, bases, starts), more, strict=True))
+        if self.units.responses > 1 and not self.units.shared:
+            assert H is not None
+            return _eigen(self.term.pointers, 0, H.diagonal(), lambda at: H[at[:, :, None], at[:, None, :]], None)
+        values, bases, starts = self._spectra if self.units.shared else NOTHING
+        if len(starts) + 1 == len(self.term.pointers):
+            return values, bases, starts
+        if H is not None:
+            places, matrix = self.position, H
+            diagonal = matrix[places, places]
+            pick = lambda at: matrix[places[at][:, :, None], places[at][:, None, :]]  # noqa: E731
+        else:
+            ones = np.ones(self.smooth.n) if curvature is None else curvature
+            diagonal = self._squares() if self.units.shared else self.diagonal(ones)[self.position]
+            pick = lambda at: self._small_grams(at, curvature)  # noqa: E731
+        rows = (self.position, self.response) if self.units.responses > 1 else None
+        more = _eigen(self.term.pointers[len(starts) :], len(bases), diagonal, pick, rows)
+        values, bases, starts = (np.concatenate(pair) for pair in zip((values, bases, starts), more, strict=True))
+        if self.units.shared:
             self._spectra = values, bases, starts
         return values, bases, starts
 
+    def _small_grams(self, at: Array, curvature: Array | None) -> Array:
+        """Return A_u^T D A_u for units with s coordinates, (units, s, s); `at` are these, (units, s)."""
+        count, s = at.shape
+        found = np.empty((count, s, s))
+        few = max(CHUNK // s, 1)
+        for first in range(0, count, few):
+            some = self.position[at[first : first + few]].ravel()
+            part = self.columns[:, some]
+            whole = part if curvature is None else self._scaled(part, curvature)
+            if self.sparse:
+                product = self._product(part, whole).reshape(-1, s, len(some) // s, s)
+                units = np.arange(len(some) // s)
+                found[first : first + few] = product[units, :, units, :]
+            else:
+                left, right = part.T.reshape(-1, s, len(part)), whole.T.reshape(-1, s, len(part))
+                found[first : first + few] = left @ right.transpose(0, 2, 1)
+        return found
 
-def _eigen(H: Array, rows: Array, response: Array | None, pointers: Array, first: int) -> tuple[Array, Array, Array]:
-    """Return eigenvalues, eigenvectors and where they start, for the units of some coordinates."""
+
+def _eigen(
+    pointers: Array, first: int, diagonal: Array, pick: Callable[[Array], Array], rows: tuple[Array, Array] | None
+) -> Spectra:
+    """Return eigenvalues, eigenvectors and where they start, for units whose blocks `pick` gives.
+
+    With `rows`, positions and responses, different responses do not meet in H, and a row of x has a multiple of the
+    identity.
+    """
     sizes = np.diff(pointers)
-    values = H[rows[pointers[0] :], rows[pointers[0] :]].copy()
+    values = diagonal[pointers[0] :].astype(np.float64)
     starts, bases = np.full(len(sizes), -1), []
     for s in np.unique(sizes[sizes > 1]):
         chosen = np.flatnonzero(sizes == s)
         at = pointers[chosen][:, None] + np.arange(s)
-        blocks = H[rows[at][:, :, None], rows[at][:, None, :]]
-        if response is not None:
-            blocks = np.where(response[at][:, :, None] == response[at][:, None, :], blocks, 0)
-            diagonal = (rows[at] == rows[at][:, :1]).all(axis=1)  # a row of x: a multiple of the identity
-            chosen, at, blocks = chosen[~diagonal], at[~diagonal], blocks[~diagonal]
+        if rows is not None:
+            spread = (rows[0][at] != rows[0][at][:, :1]).any(axis=1)
+            chosen, at = chosen[spread], at[spread]
+            if not len(at):
+                continue
+        blocks = pick(at)
+        if rows is not None:
+            blocks = np.where(rows[1][at][:, :, None] == rows[1][at][:, None, :], blocks, 0)
         found, vectors = np.linalg.eigh(blocks)
         values[at - pointers[0]] = np.maximum(found, 0)
         starts[chosen] = first + s * s * np.arange(len(chosen))
         bases.append(vectors.ravel())
         first += vectors.size
     return values, np.concatenate(bases) if bases else np.zeros(0), starts
-
-
-# ---- the model
-
-
-def minimise(block: GroupBlock, H: Array, g: Array, x: Array, sweeps: int, target: float) -> None:
-    """Minimise the model with the matrix H plus the term; x, and the gradient g at it, are coordinates of the block."""
-    if not len(x):
-        return
-    term, place = block.term, block.place
-    wide, slope = np.zeros(block.room), np.zeros(block.room)
-    wide[place], slope[place] = x, g
-    values, bases, starts = block.spectra(H)
-    fixed = (term.pointers, place, term.norms, term.weight, term.ridge, term.lower, term.upper, values, bases, starts)
-    change, before = np.zeros(1), None
-    for _ in range(ROUNDS):
-        kernels.groups.sweeps_gram(H, slope, wide, *fixed, sweeps, target, change)
-        if change[0] <= target:
-            break
-        face = _face(wide[place], term)
-        if before is not None and np.array_equal(face, before):
-            _newton(H, slope, wide, place, term, face)
-        before = face
-    x[:], g[:] = wide[place], slope[place]
-
-
-def _face(x: Array, term: Term) -> Array:
-    """Return which coordinates are free to move, with their signs where these matter, 0 for the others."""
-    signs = np.where(term.weight == 0, 1.0, np.sign(x))
-    signs[(x <= term.lower) | (x >= term.upper)] = 0
-    signs[term.grouped & (term.lengths(x)[term.owners] == 0)] = 0
-    return signs
-
-
-def _newton(H: Array, g: Array, x: Array, place: Array, term: Term, signs: Array) -> bool:
-    """Take a Newton step on the face, cut where signs change or groups vanish, if it lowers the model."""
-    face = np.flatnonzero(signs)
-    d = _direction(H, g, x, place, term, signs, face)
-    if d is None:
-        return False
-    m, old = len(H), x[place]
-    for halving in range(HALVINGS):
-        moved = np.zeros(len(place))
-        moved[face] = _cut(old, 0.5**halving * d, term, signs, face)
-        wide = np.zeros(len(x))
-        wide[place] = moved
-        product = (wide.reshape(-1, m) @ H).ravel()
-        if float(wide @ (g + 0.5 * product)) + term.change(old, moved) < 0:
-            x[place] = old + moved
-            g += product
-            return True
-    return False
-
-
-def _direction(H: Array, g: Array, x: Array, place: Array, term: Term, signs: Array, face: Array) -> Array | None:
-    """Return the Newton step in the coordinates of the face, None where there is none."""
-    at, owners = place[face], term.owners[face]
-    lengths = term.lengths(x[place])[owners]
-    bend = np.where(term.norms[owners] > 0, term.norms[owners] / np.where(lengths > 0, lengths, 1), 0)
-    turn = bend * x[at]
-    right = -(g[at] + turn + term.weight[face] * signs[face] + term.ridge[face] * x[at])
-    root = np.where(bend > 0, turn / np.sqrt(np.where(bend > 0, bend, 1)), 0) / np.where(lengths > 0, lengths, 1)
-    if len(H) < len(x):
-        return _by_conjugate_gradients(H, right, at, owners, bend + term.ridge[face], root)
-    matrix = H[np.ix_(at, at)]
-    matrix -= np.where(owners[:, None] == owners, root[:, None] * root, 0)
-    matrix.flat[:: len(face) + 1] += bend + term.ridge[face]
-    _, d, info = lapack.dposv(matrix, right, lower=1)
-    if info:
-        matrix.flat[:: len(face) + 1] += DAMPING * max(float(np.trace(matrix)) / len(face), 1e-300)
-        _, d, info = lapack.dposv(matrix, right, lower=1)
-    return None if info else d
-
-
-def _by_conjugate_gradients(H: Array, right: Array, at: Array, owners: Array, diagonal: Array, root: Array) -> Array:
-    """Solve with the Newton matrix of several responses, (I x H) + diag - the squares of `root` within owners."""
-    m, count = len(H), int(owners.max()) + 1
-    k = int(at.max()) // m + 1
-    wide = np.zeros(k * m)
-
-    def apply(v: Array) -> Array:
-        wide[at] = v
-        product: Array = (wide.reshape(k, m) @ H).ravel()[at] + diagonal * v
-        return product - root * np.bincount(owners, root * v, count)[owners]
-
-    inverse = 1 / np.maximum(H[at % m, at % m] + diagonal - root * root, 1e-300)
-    d, left = np.zeros(len(right)), right.copy()
-    direction = inverse * left
-    rz = first = float(left @ direction)
-    for _ in range(min(ROUNDS, len(right))):
-        product = apply(direction)
-        curved = float(direction @ product)
-        if not curved > 0:
-            break
-        d += rz / curved * direction
-        left -= rz / curved * product
-        z = inverse * left
-        rz, old = float(left @ z), rz
-        if rz <= 1e-24 * first:
-            break
-        direction = z + rz / old * direction
-    return d
-
-
-def _cut(x: Array, d: Array, term: Term, signs: Array, face: Array) -> Array:
-    """Return the step d, with signs that it would change and groups that it would turn round going to zero."""
-    old = x[face]
-    new = old + d
-    new[(new * signs[face] < 0) & (term.weight[face] > 0)] = 0
-    group = term.grouped[face]
-    if group.any():
-        owners = term.owners[face]
-        along = np.bincount(owners, old * new, int(owners.max()) + 1)[owners]
-        new[group & (along <= 0)] = 0
-    found: Array = np.clip(new, term.lower[face], term.upper[face]) - old
-    return found

@@ -27,7 +27,8 @@ from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import Softmax
 from resolvent.problems.term_base import DECREASE, DISTANCE, ByCoordinate, ByGroup
 from resolvent.solvers.base import Solver, State, is_number, is_whole, require
-from resolvent.solvers.composite.group_model import GroupBlock, Units, minimise
+from resolvent.solvers.composite.group_faces import ColumnModel, GramModel
+from resolvent.solvers.composite.group_model import GroupBlock, Units
 from resolvent.solvers.composite.working_set import WorkingSetState
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array, Point
@@ -89,6 +90,9 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
         Sweeps between two looks at what is not zero.
     accuracy : float
         How far the model is minimised, as a part of the largest violation of optimality.
+    dense : int
+        Working sets of more columns than this, or than samples, are swept over by columns, and large faces of them
+        solved by conjugate gradients, instead of by a matrix.
 
     References
     ----------
@@ -115,9 +119,10 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
     growth: float = 1.0
     sweeps: int = 10
     accuracy: float = 0.02
+    dense: int = 1200
 
     def __post_init__(self) -> None:
-        for name in ("first", "sweeps"):
+        for name in ("first", "sweeps", "dense"):
             require(is_whole(getattr(self, name), least=1), name, getattr(self, name), "a whole number >= 1")
         require(is_number(self.growth, above=0), "growth", self.growth, "a number > 0")
         known = is_number(self.accuracy, above=0) and self.accuracy < 1
@@ -210,11 +215,19 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
 
     def _quadratic(self, problem: CompositeProblem, state: GroupState, block: GroupBlock, target: float) -> None:
         """Minimise f + g over the block, f being least squares."""
-        state.H = block.gram(problem.smooth.weights, state.H)
-        x = block.gather(state.x)
-        H = state.H.astype(np.float64, copy=False)
-        minimise(block, H, block.correlate(problem.smooth.derivative(state.z)), x, self.sweeps, target)
-        block.scatter(x, state.x)
+        x, slope, weights = block.gather(state.x), problem.smooth.derivative(state.z), problem.smooth.weights
+        model: GramModel | ColumnModel
+        if self._by_columns(block):
+            model = ColumnModel(block, weights, slope, x)
+        else:
+            state.H = block.gram(weights, state.H)
+            model = GramModel(block, state.H.astype(np.float64, copy=False), block.correlate(slope), x)
+        block.scatter(model.minimise(self.sweeps, target), state.x)
+
+    def _by_columns(self, block: GroupBlock) -> bool:
+        """Whether columns are cheaper than the matrix of a model, or a matrix would be too large."""
+        samples, columns = block.columns.shape
+        return bool(columns > min(self.dense, samples))
 
     def _newton(self, problem: CompositeProblem, state: GroupState, block: GroupBlock, worst: float) -> None:
         """Minimise f + g over the block by proximal Newton steps, damped after those that had to be cut short."""
@@ -226,9 +239,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
             current = block.term.violation(x, g)
             if attempt and current <= 0.1 * worst:
                 break
-            H = block.hessian(_mass(problem, slope) if isinstance(loss, Softmax) else curvature, damping)
-            new = x.copy()
-            minimise(block, H, g.copy(), new, self.sweeps, 0.05 * current)
+            new = self._model(problem, block, slope, curvature, damping, g, x).minimise(self.sweeps, 0.05 * current)
             d = new - x
             moved, slack = block.predict(d), float(g @ d) + block.term.change(x, d)
             rounding = 8 * np.finfo(problem.dtype).eps * (abs(value) + abs(block.term.value(x)))
@@ -243,6 +254,18 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
                 x, z = x + step * d if step < 1 else new, z + step * moved
                 value, slope, curvature = loss.evaluate(z, weights)
         block.scatter(x, state.x)
+
+    def _model(
+        self, problem: CompositeProblem, block: GroupBlock, slope: Array, curvature: Array, damping: float, g: Array,
+        x: Array,
+    ) -> GramModel | ColumnModel:  # fmt: skip
+        """Return the model at x, with the derivative and the curvature of the loss."""
+        if block.units.responses == 1 and self._by_columns(block):
+            if damping > 0:
+                curvature = curvature + damping * (problem.smooth.loss.curvature_bound or curvature.max())
+            return ColumnModel(block, curvature, slope, x.copy())
+        softmax = isinstance(problem.smooth.loss, Softmax)
+        return GramModel(block, block.hessian(_mass(problem, slope) if softmax else curvature, damping), g, x)
 
 
 # ---- the problem

@@ -1,0 +1,357 @@
+"""How a quadratic model over a working set of groups is minimised: sweeps over groups, and Newton steps on faces.
+
+For the coordinates x_b of a working set, with g the gradient and H the second derivative of the loss in them::
+
+    q(d) = g^T d + d^T H d / 2 + term(x_b + d)
+
+Sweeps minimise it in one unit after the other, exactly for groups without an L1 norm. Where two rounds agree on the
+units and signs that are not zero, a Newton step on their face follows, whose second derivative of w norm2(x_u) is
+(w / norm2(x_u)) (I - n n^T) with n = x_u / norm2(x_u). Units and signs that would turn round go to zero, and the step
+is halved until the model falls.
+
+H is a matrix (`GramModel`), or A_b^T D A_b by columns where there are more of them than rows, or very many
+(`ColumnModel`). The Newton matrix is factored where it is small; else conjugate gradients solve with it. For rows of k
+responses that share H it is (C x I) - N S N^T with C = H + diag(w / norm2(x_u)), S the same diagonal matrix, and the
+rows n as columns of N: the formula of Woodbury solves with it by two factors of order m in place of one of order k m.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import lapack
+
+from resolvent import kernels
+from resolvent.solvers.composite.group_model import DAMPING, GroupBlock, Term
+from resolvent.typing import Array
+
+__all__ = ["ColumnModel", "GramModel"]
+
+ROUNDS = 200
+"""Rounds of sweeps on one model, and steps of conjugate gradients."""
+
+HALVINGS = 6
+"""Of a Newton step on a face."""
+
+DENSE = 1200
+"""Faces of at most so many coordinates are factored."""
+
+
+@dataclass
+class Face:
+    """The coordinates that are free to move, and the Newton system in them: (H + diag(bend) - turns) d = right.
+
+    Attributes
+    ----------
+    at : array of int
+        The coordinates.
+    owners : array of int
+        Their units.
+    signs, bend, right : array
+    root : array
+        The turns are root_i root_j for coordinates i and j of one unit.
+    """
+
+    at: Array
+    owners: Array
+    signs: Array
+    bend: Array
+    root: Array
+    right: Array
+
+
+class Model(ABC):
+    """A quadratic model plus a term, with the coordinates x of its block."""
+
+    def __init__(self, block: GroupBlock) -> None:
+        self.block, self.term, self._change = block, block.term, np.zeros(1)
+
+    def minimise(self, sweeps: int, target: float) -> Array:
+        """Return the coordinates at which rounds of so many sweeps change no gradient by more than the target."""
+        before = None
+        for _ in range(ROUNDS if len(self.term.owners) else 0):
+            self._sweep(sweeps, target)
+            if self._change[0] <= target:
+                break
+            signs = _signs(self.coordinates, self.term)
+            if before is not None and np.array_equal(signs, before):
+                self._newton(signs, target)
+            before = signs
+        return self.coordinates
+
+    @property
+    @abstractmethod
+    def coordinates(self) -> Array: ...
+
+    @abstractmethod
+    def _sweep(self, sweeps: int, target: float) -> None: ...
+
+    @abstractmethod
+    def _slope(self) -> Array:
+        """Return the gradient of the model, without the term."""
+
+    @abstractmethod
+    def _matrix(self, columns: Array) -> Array:
+        """Return H of some columns of the block, dense."""
+
+    @abstractmethod
+    def _product(self, columns: Array) -> Callable[[Array], Array]:
+        """Return the product with H of some columns, for arrays (columns, k)."""
+
+    @abstractmethod
+    def _along(self, d: Array) -> tuple[float, Any]:
+        """Return the change of the model without the term, and what `_take` needs."""
+
+    @abstractmethod
+    def _take(self, d: Array, carried: Any) -> None: ...
+
+    def _newton(self, signs: Array, target: float) -> None:
+        """Take a Newton step on the face, cut where signs change or groups vanish, if it lowers the model."""
+        face = _face(self.coordinates, self._slope(), self.term, signs)
+        d = self._direction(face, target)
+        if d is None:
+            return
+        x = self.coordinates
+        for halving in range(HALVINGS):
+            moved = np.zeros(len(x))
+            moved[face.at] = _cut(x[face.at], 0.5**halving * d, self.term, face)
+            change, carried = self._along(moved)
+            if change + self.term.change(x, moved) < 0:
+                self._take(moved, carried)
+                return
+
+    def _direction(self, face: Face, target: float) -> Array | None:
+        """Return the Newton step, None where there is none."""
+        block = self.block
+        if not block.units.shared and block.units.responses > 1:  # H is that of all coordinates
+            position, response, k = face.at, np.zeros(len(face.at), np.int64), 1
+        else:
+            position, response, k = block.position[face.at], block.response[face.at], block.units.responses
+        columns, place = np.unique(position, return_inverse=True)
+        if k == 1 and len(columns) <= DENSE:
+            return _by_factor(self._matrix(position), face)
+        if k > 1 and len(columns) <= DENSE:
+            order = _rows(face, place, k)
+            if order is not None:
+                return _by_rows(self._matrix(columns), face, order, k)
+        product = self._product(columns)
+        wide = np.zeros((len(columns), k))
+
+        def apply(v: Array) -> Array:
+            wide[place, response] = v
+            turned = np.bincount(face.owners, face.root * v)[face.owners]
+            found: Array = product(wide)[place, response] + face.bend * v - face.root * turned
+            return found
+
+        values = self._diagonal()[face.at]
+        return _conjugate_gradients(apply, values + face.bend - face.root**2, face.right, 0.1 * target)
+
+    @abstractmethod
+    def _diagonal(self) -> Array:
+        """Return the diagonal of H, about: one number per coordinate."""
+
+
+class GramModel(Model):
+    """The model with a matrix H; g is the gradient at x."""
+
+    def __init__(self, block: GroupBlock, H: Array, g: Array, x: Array) -> None:
+        super().__init__(block)
+        self.H, self.place = H, block.place
+        self.x, self.g = np.zeros(block.room), np.zeros(block.room)
+        self.x[self.place], self.g[self.place] = x, g
+        t = self.term
+        arrays = (t.pointers, self.place, t.norms, t.weight, t.ridge, t.lower, t.upper)
+        self._fixed = (*arrays, *block.spectra(H, None))
+
+    @property
+    def coordinates(self) -> Array:
+        found: Array = self.x[self.place]
+        return found
+
+    def _sweep(self, sweeps: int, target: float) -> None:
+        kernels.groups.sweeps_gram(self.H, self.g, self.x, *self._fixed, sweeps, target, self._change)
+
+    def _slope(self) -> Array:
+        found: Array = self.g[self.place]
+        return found
+
+    def _matrix(self, columns: Array) -> Array:
+        found: Array = self.H[np.ix_(columns, columns)]
+        return found
+
+    def _product(self, columns: Array) -> Callable[[Array], Array]:
+        matrix = self._matrix(columns)
+        return lambda v: matrix @ v
+
+    def _diagonal(self) -> Array:
+        found: Array = self.H.diagonal()[self.place % len(self.H)]
+        return found
+
+    def _along(self, d: Array) -> tuple[float, Any]:
+        wide = np.zeros(len(self.x))
+        wide[self.place] = d
+        product = (wide.reshape(-1, len(self.H)) @ self.H).ravel()
+        return float(wide @ (self.g + 0.5 * product)), product
+
+    def _take(self, d: Array, carried: Any) -> None:
+        self.x[self.place] += d
+        self.g += carried
+
+
+class ColumnModel(Model):
+    """The model by columns, with the curvature of the loss in each sample; r, (n,) or (n, k), is its slope."""
+
+    def __init__(self, block: GroupBlock, curvature: Array | None, r: Array, x: Array) -> None:
+        super().__init__(block)
+        self.x, self.shape = x, (block.units.responses, len(r))
+        self.r = np.ascontiguousarray(r.reshape(len(r), -1).T, np.float64).ravel()
+        self.curvature = np.ones(1) if curvature is None else curvature.astype(np.float64)
+        t = self.term
+        arrays = (t.pointers, block.position, block.response, t.norms, t.weight, t.ridge, t.lower, t.upper)
+        self._fixed = (*arrays, *block.spectra(None, curvature))
+
+    @property
+    def coordinates(self) -> Array:
+        return self.x
+
+    def _sweep(self, sweeps: int, target: float) -> None:
+        A, tail = self.block.columns, (*self._fixed, sweeps, target, self._change)
+        if self.block.sparse:
+            kernels.groups.sweeps_sparse(A.data, A.indices, A.indptr, A.shape[0], self.curvature, self.r, self.x, *tail)
+        else:
+            kernels.groups.sweeps_dense(A, self.curvature, self.r, self.x, *tail)
+
+    def _slope(self) -> Array:
+        return self.block.correlate(self.r.reshape(self.shape).T)
+
+    def _matrix(self, columns: Array) -> Array:
+        curvature = None if len(self.curvature) == 1 else self.curvature
+        return self.block.gram_of(columns, curvature)
+
+    def _product(self, columns: Array) -> Callable[[Array], Array]:
+        part, curvature = self.block.columns[:, columns], self.curvature[:, None]
+        transposed = part.T.tocsr() if self.block.sparse else part.T
+        return lambda v: transposed @ (curvature * (part @ v))
+
+    def _diagonal(self) -> Array:
+        found: Array = np.maximum(self._fixed[8], 1e-300)
+        return found
+
+    def _along(self, d: Array) -> tuple[float, Any]:
+        moved = self.block.predict(d).reshape(self.shape[1], -1).T.astype(np.float64)
+        bent = self.curvature * moved
+        return float(np.vdot(self.r.reshape(self.shape) + 0.5 * bent, moved)), bent.ravel()
+
+    def _take(self, d: Array, carried: Any) -> None:
+        self.x += d
+        self.r += carried
+
+
+# ---- faces
+
+
+def _signs(x: Array, term: Term) -> Array:
+    """Return which coordinates are free to move, with their signs where these matter, 0 for the others."""
+    signs = np.where(term.weight == 0, 1.0, np.sign(x))
+    signs[(x <= term.lower) | (x >= term.upper)] = 0
+    signs[term.grouped & (term.lengths(x)[term.owners] == 0)] = 0
+    return signs
+
+
+def _face(x: Array, g: Array, term: Term, signs: Array) -> Face:
+    at = np.flatnonzero(signs)
+    owners, signs, x = term.owners[at], signs[at], x[at]
+    lengths = np.sqrt(np.bincount(owners, x * x, len(term.norms)))[owners] if len(at) else np.zeros(0)
+    norms = np.where(lengths > 0, term.norms[owners], 0)
+    bend = norms / np.where(lengths > 0, lengths, 1)
+    right = -(g[at] + bend * x + term.weight[at] * signs + term.ridge[at] * x)
+    root = np.sqrt(bend) * x / np.where(lengths > 0, lengths, 1)
+    return Face(at, owners, signs, bend + term.ridge[at], root, right)
+
+
+def _cut(old: Array, d: Array, term: Term, face: Face) -> Array:
+    """Return the step d, with signs that it would change and groups that it would turn round going to zero."""
+    new = old + d
+    new[(new * face.signs < 0) & (term.weight[face.at] > 0)] = 0
+    group = term.grouped[face.at]
+    if group.any():
+        along = np.bincount(face.owners, old * new)[face.owners]
+        new[group & (along <= 0)] = 0
+    found: Array = np.clip(new, term.lower[face.at], term.upper[face.at]) - old
+    return found
+
+
+def _factored(matrix: Array, right: Array) -> Array | None:
+    """Solve with a symmetric matrix, damped where it is not definite; None where that does not help."""
+    _, found, info = lapack.dposv(matrix, right, lower=1)
+    if info:
+        matrix.flat[:: len(matrix) + 1] += DAMPING * max(float(np.trace(matrix)) / len(matrix), 1e-300)
+        _, found, info = lapack.dposv(matrix, right, lower=1)
+    return None if info else found
+
+
+def _by_factor(matrix: Array, face: Face) -> Array | None:
+    matrix -= np.where(face.owners[:, None] == face.owners, face.root[:, None] * face.root, 0)
+    matrix.flat[:: len(matrix) + 1] += face.bend
+    return _factored(matrix, face.right)
+
+
+def _rows(face: Face, place: Array, k: int) -> Array | None:
+    """Return the order in which the face is made of whole rows, each in a unit of its own or without; None else."""
+    if len(place) != k * (int(place.max(initial=-1)) + 1):
+        return None
+    order = np.argsort(place, kind="stable")
+    owners, bend, root = (v[order].reshape(-1, k) for v in (face.owners, face.bend, face.root))
+    single = (owners == owners[:, :1]).all(axis=1) | ~root.any(axis=1)
+    alone = np.bincount(face.owners)[owners[:, 0]] <= k
+    return order if (single & alone & (bend == bend[:, :1]).all(axis=1)).all() else None
+
+
+def _by_rows(matrix: Array, face: Face, order: Array, k: int) -> Array | None:
+    """Solve for rows of k responses by the formula of Woodbury."""
+    right, root = face.right[order].reshape(-1, k), face.root[order].reshape(-1, k)
+    matrix.flat[:: len(matrix) + 1] += face.bend[order[::k]]
+    factor, info = lapack.dpotrf(matrix, lower=1)
+    if info:
+        matrix.flat[:: len(matrix) + 1] += DAMPING * max(float(np.trace(matrix)) / len(matrix), 1e-300)
+        factor, info = lapack.dpotrf(matrix, lower=1)
+        if info:
+            return None
+    found = lapack.dpotrs(factor, right, lower=1)[0]
+    turned = np.flatnonzero(root.any(axis=1))
+    if len(turned):
+        unit = root[turned]
+        inverse = lapack.dpotri(factor, lower=1)[0]
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        small = np.eye(len(turned)) - inverse[np.ix_(turned, turned)] * (unit @ unit.T)
+        y = _factored(small, (unit * found[turned]).sum(axis=1))
+        if y is None:
+            return None
+        found += inverse[:, turned] @ (y[:, None] * unit)
+    d = np.empty(len(order))
+    d[order] = found.ravel()
+    return d
+
+
+def _conjugate_gradients(apply: Callable[[Array], Array], diagonal: Array, right: Array, target: float) -> Array:
+    inverse = 1 / np.maximum(diagonal, 1e-300)
+    d, left = np.zeros(len(right)), right.copy()
+    direction = inverse * left
+    rz = float(left @ direction)
+    for _ in range(min(ROUNDS, len(right))):
+        product = apply(direction)
+        curved = float(direction @ product)
+        if not curved > 0:
+            break
+        d += rz / curved * direction
+        left -= rz / curved * product
+        if np.abs(left).max() <= target:
+            break
+        z = inverse * left
+        rz, old = float(left @ z), rz
+        direction = z + rz / old * direction
+    return d
