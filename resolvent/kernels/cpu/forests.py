@@ -342,9 +342,7 @@ def tree_sweep(
     columns: Array, values: Array, b: Array, x: Array, work: Array, symmetric: bool,
 ) -> None:  # fmt: skip
     n, blocks, one = nodes.shape[0], starts.shape[0] - 1, np.uint64(1)
-    y, rhs, nothing = work[:n], work[n:], x.dtype.type(0)
-    for k in range(n):
-        rhs[k] = b[nodes[k]]
+    y, nothing = work, x.dtype.type(0)
     if not symmetric:
         for k in range(n):
             y[k] = x[nodes[k]]
@@ -358,7 +356,7 @@ def tree_sweep(
         if symmetric and visit < blocks:  # from zero: later blocks are zero still
             while back > first:
                 back -= one
-                total = rhs[back] + y[back]
+                total = b[nodes[back]] + y[back]
                 for j in range(pointers[back], split[back]):
                     total -= values[j] * y[columns[j]]
                 y[back] = total
@@ -366,12 +364,11 @@ def tree_sweep(
         else:
             while back > first:
                 back -= one
-                total = rhs[back] + y[back]
+                total = b[nodes[back]] + y[back]
                 for j in range(pointers[back], pointers[back + one]):
                     total -= values[j] * y[columns[j]]
                 y[back] = total
                 y[above[back]] -= ratio[back] * total
         for k in range(first, last):
             y[k] = y[k] * inverse[k] - ratio[k] * y[above[k]]
-    for k in range(n):
-        x[nodes[k]] = y[k]
+            x[nodes[k]] = y[k]  # of the last visit in the end

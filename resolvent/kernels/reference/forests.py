@@ -288,22 +288,21 @@ def tree_sweep(
     """Solve for the unknowns of one forest after the other, in a packed partition of H.
 
     Without `symmetric` this is one sweep on H x = b from `x` (n,) over the blocks in their order. With it, x is what a
-    sweep from zero and one back give: M b, M symmetric positive definite with H. `work` (2 n,) is overwritten. Work: a
+    sweep from zero and one back give: M b, M symmetric positive definite with H. `work` (n,) is overwritten. Work: a
     sweep is one product with H.
     """
-    n = len(nodes)
     blocks = list(pairwise(starts))
-    work[:n], work[n:] = 0 if symmetric else x[nodes], b[nodes]
+    work[:] = 0 if symmetric else x[nodes]
     for first, last in blocks + (blocks[-2::-1] if symmetric else []):
         for k in range(first, last):
             row = slice(pointers[k], pointers[k + 1])
-            work[k] = work[n + k] - values[row] @ work[columns[row]]
+            work[k] = b[nodes[k]] - values[row] @ work[columns[row]]
         for k in reversed(range(first, last)):
             if above[k] != k:
                 work[above[k]] -= ratio[k] * work[k]
         for k in range(first, last):
             work[k] = work[k] * inverse[k] - (ratio[k] * work[above[k]] if above[k] != k else 0)
-    x[nodes] = work[:n]
+    x[nodes] = work
 
 
 def _lattice(rng: np.random.Generator, dtype: Any, rows: int, columns: int) -> tuple[Array, Array, Array]:
@@ -407,7 +406,7 @@ def _sweep_examples(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...
         b, x = rng.standard_normal((2, n)).astype(dtype)
         starts = packed[3].astype(np.uint32)
         for symmetric in (False, True):
-            examples.append((packed[6], starts, *packed[7:], b, x, np.zeros(2 * n, dtype), symmetric))
+            examples.append((packed[6], starts, *packed[7:], b, x, np.zeros(n, dtype), symmetric))
     return examples
 
 

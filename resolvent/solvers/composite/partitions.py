@@ -319,12 +319,13 @@ def _cells(problem: Any, given: tuple[int, ...] | None, n: int) -> tuple[Array, 
 
 def _path_starts(graph: Matrix) -> Array:
     """Return where the numbering starts a new path: node i goes on where i - 1 is its one neighbour on the path."""
-    indices, n = graph.indices, graph.shape[0]
-    rows = np.repeat(np.arange(n, dtype=np.int32), np.diff(graph.indptr))
-    starts = np.ones(n, bool)
-    starts[rows[indices == rows - 1]] = False
+    n, indices = graph.shape[0], graph.indices
+    starts = np.append(True, graph.diagonal(-1) == 0)
     path = np.cumsum(starts, dtype=np.int32)
-    starts[rows[(indices < rows - 1) & (path[indices] == path[rows])]] = True
+    inside = path[indices] == np.repeat(path, np.diff(graph.indptr))
+    if np.count_nonzero(inside) > np.count_nonzero(graph.diagonal()) + 2 * (n - path[-1]):  # some path closes a cycle
+        rows = np.repeat(np.arange(n, dtype=np.int32), np.diff(graph.indptr))
+        starts[rows[inside & (indices < rows - 1)]] = True
     return np.flatnonzero(starts).astype(np.int32)
 
 

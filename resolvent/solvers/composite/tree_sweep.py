@@ -64,7 +64,7 @@ class PackedForests(LinearOperator):  # type: ignore[misc]
         self._nodes, self._above, self._split = np.empty((3, n), np.uint32)
         self._pointers, self._columns = np.empty(n + 1, np.uint32), np.empty(matrix.nnz + 1, np.uint32)
         self._ratio, self._inverse = np.empty((2, n), system.dtype)
-        self._values, self._work = np.empty(matrix.nnz + 1, system.dtype), np.empty(2 * n, system.dtype)
+        self._values, self._work = np.empty(matrix.nnz + 1, system.dtype), np.empty(n, system.dtype)
         self.sizes = np.diff(starts)
         self._sweep = twin("forests", "tree_sweep", "cpu")
         self._eliminate(matrix, system)
