@@ -126,11 +126,16 @@ class LinearModel:
         return int(self.A.shape[1])
 
     @property
+    def entries(self) -> int:
+        """Number of entries of A that a pass meets."""
+        return int(self.A.nnz) if self.sparse else self.n * self.p
+
+    @property
     def responses(self) -> int:
         """k, 1 for vectors."""
         return int(np.prod(self.loss.shape[1:]))
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape of x without the intercept: (p,) or (p, k)."""
         return (self.p, *self.loss.shape[1:])
@@ -211,8 +216,9 @@ class LinearModel:
     def _norms_squared(self, weights: Array | None) -> Array:
         found: Array
         if self.sparse:
-            squares = type(self.A)((self.A.data**2, self.A.indices, self.A.indptr), shape=self.A.shape)
-            found = squares.T @ (np.ones(self.n, self.dtype) if weights is None else weights)
+            found = np.empty(self.p, self.dtype)
+            w = np.ones(1, self.dtype) if weights is None else weights
+            kernels.descent.squares(self.A.data, self.A.indices, self.A.indptr, w, found)
             return found
         rows = self.A.T
         given, places = ((rows, rows), "ji,ji->j") if weights is None else ((rows, rows, weights), "ji,ji,i->j")
@@ -418,9 +424,9 @@ def _read_sparse(A: Any, dtype: np.dtype[Any]) -> Any:
 
 def _has_repeats(A: Any) -> bool:
     """Whether an entry is given in parts. The order of entries in a column does not matter, and sorting is dear."""
-    if A.has_sorted_indices:
-        return not A.has_canonical_format
-    return bool(kernels.descent.has_repeats(A.indices, A.indptr, np.zeros(A.shape[0], np.int64)))
+    return not A.has_canonical_format and bool(
+        kernels.descent.has_repeats(A.indices, A.indptr, np.zeros(A.shape[0], np.int64))
+    )
 
 
 def _require_finite(A: Any, sparse: bool, name: str) -> None:

@@ -167,9 +167,15 @@ class ByCoordinate(Term):
         return 1.0
 
     def parameters(self, shape: tuple[int, ...], dtype: Any = np.float64) -> Parameters:
-        """Return what kernels take, for a flat x of this shape."""
+        """Return what kernels take, for a flat x of this shape. The last answer is kept: solvers ask many times."""
+        asked, known = self.__dict__.get("_answer", (None, None))
+        if asked == (shape, dtype):
+            found: Parameters = known
+            return found
         weight, ridge, lower, upper = (flat(v, shape, dtype) for v in self._numbers())
-        return Parameters(self.kind, weight, ridge, lower, upper, self._gamma)
+        found = Parameters(self.kind, weight, ridge, lower, upper, self._gamma)
+        object.__setattr__(self, "_answer", ((shape, dtype), found))
+        return found
 
     def fit(self, shape: tuple[int, ...], blocks: Blocks | None) -> Term:
         self.parameters(shape)

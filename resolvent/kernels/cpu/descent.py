@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from resolvent.typing import Array
 
-__all__ = ["columns_gram", "gram_sweeps", "has_repeats", "sweeps_dense", "sweeps_sparse"]
+__all__ = ["columns_dots", "columns_gram", "gram_sweeps", "has_repeats", "squares", "sweeps_dense", "sweeps_sparse"]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
@@ -152,6 +153,36 @@ def columns_gram(
     for j in range(first, m):
         for i in range(j):
             H[i, j] = H[j, i]
+
+
+@compiled
+def columns_dots(
+    data: Array, indices: Array, indptr: Array, curvature: Array, first: int, m: int, scattered: Array, H: Array
+) -> None:  # fmt: skip
+    for j in range(first, m):
+        for k in range(indptr[j], indptr[j + 1]):
+            scattered[indices[k]] = curvature[indices[k]] * data[k]
+        for i in range(j + 1):
+            total = H[0, 0] * 0
+            for k in range(indptr[i], indptr[i + 1]):
+                total += data[k] * scattered[indices[k]]
+            H[i, j] = H[j, i] = total
+        for k in range(indptr[j], indptr[j + 1]):
+            scattered[indices[k]] = 0
+
+
+@compiled
+def squares(data: Array, indices: Array, indptr: Array, weights: Array, out: Array) -> None:
+    for j in range(len(indptr) - 1):
+        total = 0.0
+        if len(weights) == 1:
+            for k in range(indptr[j], indptr[j + 1]):
+                total += np.float64(data[k]) * data[k]
+            total *= weights[0]
+        else:
+            for k in range(indptr[j], indptr[j + 1]):
+                total += np.float64(weights[indices[k]]) * data[k] * data[k]
+        out[j] = total
 
 
 @compiled

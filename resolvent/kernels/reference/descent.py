@@ -27,7 +27,7 @@ import scipy.sparse as sp
 
 from resolvent.typing import Array
 
-__all__ = ["columns_gram", "gram_sweeps", "has_repeats", "sweeps_dense", "sweeps_sparse"]
+__all__ = ["columns_dots", "columns_gram", "gram_sweeps", "has_repeats", "squares", "sweeps_dense", "sweeps_sparse"]
 
 
 def gram_sweeps(
@@ -156,6 +156,26 @@ def columns_gram(
     H[first:m, :m], H[:m, first:m] = found[first:], found[:, first:]
 
 
+def columns_dots(
+    data: Array, indices: Array, indptr: Array, curvature: Array, first: int, m: int, scattered: Array, H: Array
+) -> None:  # fmt: skip
+    """Do the same as `columns_gram` for a block by columns; `scattered` (n,) comes and goes as zeros.
+
+    Work: the entries of the block, for each new column.
+    """
+    block = sp.csc_array((data, indices, indptr), shape=(len(scattered), m)).toarray()
+    found = (block * curvature[:, None]).T @ block
+    H[first:m, :m], H[:m, first:m] = found[first:], found[:, first:]
+
+
+def squares(data: Array, indices: Array, indptr: Array, weights: Array, out: Array) -> None:
+    """Write the sum of the squares of each column, times the weights of rows: one for all, or (n,). Work: one pass."""
+    for j in range(len(indptr) - 1):
+        part = slice(indptr[j], indptr[j + 1])
+        w = weights if len(weights) == 1 else weights[indices[part]]
+        out[j] = (w * data[part].astype(np.float64) ** 2).sum()
+
+
 def has_repeats(indices: Array, indptr: Array, seen: Array) -> bool:
     """Whether a column names a row twice. Work: one pass; `seen` (rows,) comes as zeros."""
     for j in range(len(indptr) - 1):
@@ -217,6 +237,26 @@ def _columns_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]
     return made
 
 
+def _columns_dots(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made = []
+    for A, members, _ in _blocks(rng, dtype):
+        columns, m = sp.csc_array(A[:, members]), len(members)
+        curvature, scattered = rng.random(len(A)).astype(dtype), np.zeros(len(A), dtype)
+        room = np.zeros((m + 1, m + 1), dtype)
+        made.append((columns.data, columns.indices, columns.indptr, curvature, m // 3, m, scattered, room))
+    return made
+
+
+def _squares(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made = []
+    for A, _, _ in _blocks(rng, dtype):
+        columns = sp.csc_array(A)
+        for weights in (rng.random(1), rng.random(len(A))):
+            out = np.zeros(A.shape[1], dtype)
+            made.append((columns.data, columns.indices, columns.indptr, weights.astype(dtype), out))
+    return made
+
+
 def _has_repeats(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     columns = [np.zeros(0, np.int64), np.array([2]), np.array([2, 0, 1]), np.array([1, 2, 1])]
     made = []
@@ -227,9 +267,11 @@ def _has_repeats(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
 
 
 EXAMPLES: dict[str, Callable[..., Any]] = {
+    "columns_dots": _columns_dots,
     "columns_gram": _columns_gram,
     "gram_sweeps": _gram_sweeps,
     "has_repeats": _has_repeats,
+    "squares": _squares,
     "sweeps_dense": _sweeps_dense,
     "sweeps_sparse": _sweeps_sparse,
 }

@@ -26,6 +26,9 @@ __all__ = ["DAMPING", "Block", "coefficients", "column_minimise", "gram_minimise
 DAMPING = 1e-10
 """Of the mean diagonal entry, added to the diagonal where a factorisation needs it."""
 
+FEW = 8
+"""So few new columns are multiplied with all others one by one; for more the block is turned into rows."""
+
 ROUNDS = 200
 """Rounds of sweeps on one model."""
 
@@ -123,13 +126,11 @@ class Block:
 
     def diagonal(self, curvature: Array) -> Array:
         """Return the diagonal of A_b^T D A_b."""
+        A, found = self.columns, np.empty(self.order, self.columns.dtype)
         if self.sparse:
-            squares = sp.csc_array(
-                (self.columns.data**2, self.columns.indices, self.columns.indptr), self.columns.shape
-            )
-            found: Array = squares.T @ curvature
-            return found
-        found = np.einsum("ij,ij,i->j", self.columns, self.columns, curvature)
+            kernels.descent.squares(A.data, A.indices, A.indptr, curvature, found)
+        else:
+            np.einsum("ij,ij,i->j", A, A, curvature, out=found)
         return found
 
     def gram(self, curvature: Array | None, known: Array) -> Array:
@@ -143,7 +144,11 @@ class Block:
         H = _roomy(known, m)
         if self.sparse:
             D = np.ones(self.columns.shape[0], self.columns.dtype) if curvature is None else curvature
-            kernels.descent.columns_gram(*self._by_rows(), D, first, m, whole(H))
+            if m - first <= FEW:
+                A, scattered = self.columns, np.zeros(self.columns.shape[0], self.columns.dtype)
+                kernels.descent.columns_dots(A.data, A.indices, A.indptr, D, first, m, scattered, whole(H))
+            else:
+                kernels.descent.columns_gram(*self._by_rows(), D, first, m, whole(H))
             return H
         new, old = self.columns[:, first:], self.columns[:, :first]
         if curvature is None:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 
+from resolvent import kernels
 from resolvent.errors import ProblemError
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares
@@ -158,7 +158,9 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             state.model = problem.smooth
             return _look(problem, state)
         state.model, state.block, previous.block = previous.model, previous.block, None
-        if np.isin(members, previous.members).all():
+        known = np.zeros(len(w), bool)
+        known[previous.members] = True
+        if known[members].all():
             state.members, state.curvature = previous.members.copy(), previous.curvature
             state.H, previous.H = previous.H, previous.H[:0, :0]  # its memory will be written to
         if not all(np.array_equal(a, b) for a, b in zip(_parts(x0), _parts(previous.x), strict=True)):
@@ -179,7 +181,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         block = self._block(problem, state)
         x = block.gather(state.x)
         before = x.copy()
-        accuracy = self._accuracy(state, grown)
+        accuracy = self._accuracy(state, grown, problem.smooth.entries)
         if isinstance(problem.smooth.loss, LeastSquares):
             slope = self._quadratic(problem, state, block, x, accuracy * worst)
         else:
@@ -194,12 +196,15 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             )
         return state
 
-    def _accuracy(self, state: WorkingSetState, grown: int) -> float:
+    def _accuracy(self, state: WorkingSetState, grown: int, work: int) -> float:
         """Return how far the block is solved, as a part of the largest violation of optimality.
 
-        The gap falls with its square: where the working set hardly grows any more, as far as the tolerance asks.
+        The gap falls with its square: where the working set hardly grows any more, or its model costs nothing beside
+        the `work` of a pass over A, as far as the tolerance asks.
         """
-        if 20 * grown > len(state.members) or not state.residual:
+        m = len(state.members)
+        cheap = 100 * m * m <= work
+        if not state.residual or (20 * grown > m and not cheap):
             return self.accuracy
         return min(self.accuracy, max(0.3 * float(np.sqrt(max(state.tolerance, 0.0) / state.residual)), 1e-4))
 
@@ -322,8 +327,8 @@ def _curvature_bounds(problem: CompositeProblem, z: Array) -> Array:
     if bounds is None:
         curvature = model.loss.curvature(z, model.weights)
         if model.sparse:
-            squares = sp.csc_array((model.A.data**2, model.A.indices, model.A.indptr), model.A.shape)
-            bounds = squares.T @ curvature
+            bounds = np.empty(model.p, model.dtype)
+            kernels.descent.squares(model.A.data, model.A.indices, model.A.indptr, curvature, bounds)
         else:
             bounds = np.einsum("ij,ij,i->j", model.A, model.A, curvature)
         problem.counts["columns"] += problem.shape[0]
