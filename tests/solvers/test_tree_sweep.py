@@ -18,7 +18,7 @@ from resolvent.problems.blocks import Blocks
 from resolvent.problems.graphs import GraphQuadratic
 from resolvent.problems.library.lattice import lattice_graph, lattice_weights, two_moons_graph
 from resolvent.solvers import ConjugateGradient, TreeSweep, partitions
-from resolvent.solvers.composite.tree_sweep import _weights
+from resolvent.solvers.composite.tree_sweep import anderson_weights
 from resolvent.solvers.stop import Status
 
 EMPTY = np.zeros(0, bool)
@@ -143,10 +143,14 @@ def test_weights_sum_to_one_and_end_a_linear_iteration():
     points = [rng.standard_normal(3)]
     for _ in range(4):
         points.append(T @ points[-1])
-    weights = _weights(np.array(points))
+    moves = np.diff(points, axis=0)
+    weights = anderson_weights(moves)
     assert weights.sum() == pytest.approx(1)
     assert np.abs(weights @ np.array(points[1:])).max() < 1e-5  # three factors, four moves: the fixed point
-    assert list(_weights(np.zeros((4, 3)))) == [0, 0, 1]
+    assert np.allclose(anderson_weights(1e-180 * moves), weights)
+    assert np.allclose(anderson_weights(1e180 * moves), weights)
+    assert list(anderson_weights(np.zeros((3, 3)))) == [0, 0, 1]
+    assert list(anderson_weights(np.array([[1.0, np.inf], [1.0, 2.0]]))) == [0, 1]
 
 
 @pytest.mark.parametrize(

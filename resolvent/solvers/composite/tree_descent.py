@@ -44,7 +44,7 @@ from resolvent.problems.composite import CompositeProblem
 from resolvent.solvers.base import Solver, State, cache, is_whole, require
 from resolvent.solvers.composite.access import BlockTerm
 from resolvent.solvers.composite.partitions import TreePartition, forests_of, graph_of
-from resolvent.solvers.composite.tree_sweep import _weights
+from resolvent.solvers.composite.tree_sweep import anderson_weights
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array
 
@@ -104,13 +104,14 @@ class _Forests:
         x[self.nodes] = y
         return x
 
-    def extrapolated(self, points: Array) -> Array:
-        """Return the feasible point that Anderson's method makes of some, in the order of `nodes`."""
+    def extrapolated(self, y: Array, moves: Array) -> Array:
+        """Return the feasible point that Anderson's method makes of the last point and the moves that led to it."""
         weight, lower, upper = self._parts[-3:]
-        y: Array = _weights(points).astype(points.dtype) @ points[1:]
+        back = np.append(0.0, np.cumsum(anderson_weights(moves.astype(np.float64, copy=False)))[:-1])
+        found: Array = y - back.astype(y.dtype) @ moves  # the point before move k has the weight k - 1
         if weight.any():
-            y[(weight > 0) & (y * points[-1] <= 0)] = 0
-        return np.clip(y, lower, upper, out=y)
+            found[(weight > 0) & (found * y <= 0)] = 0
+        return np.clip(found, lower, upper, out=found)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -119,10 +120,12 @@ class TreeDescentState(State):
 
     Attributes
     ----------
-    points : array (anderson + 1, n)
-        The iterates since the last extrapolation, in the order of the forests.
+    y : array (n,)
+        x in the order of the forests.
+    moves : array (anderson, n)
+        Of the sweeps since the last extrapolation, in this order too.
     count : int
-        How many there are, less one.
+        How many there are.
     best : float
         The smallest residual.
     idle : int
@@ -131,7 +134,8 @@ class TreeDescentState(State):
         Extrapolations that lowered the objective, and that did not.
     """
 
-    points: Array
+    y: Array
+    moves: Array
     count: int = 0
     best: float = inf
     idle: int = 0
@@ -209,9 +213,10 @@ class TreeDescent(Solver[CompositeProblem, TreeDescentState]):
             )
         forests = _Forests(self.partition, problem)
         x = np.clip(x0, forests.term.lower, forests.term.upper).astype(problem.dtype)
-        points = np.zeros((max(self.anderson, 1) + 1, len(x)), problem.dtype)
-        points[0] = x[forests.nodes]
-        state = TreeDescentState(x=x, points=points, scale=problem.scale(), forests=forests, problem=problem)
+        state = TreeDescentState(
+            x=x, y=x[forests.nodes], moves=np.zeros((self.anderson, len(x)), x.dtype), scale=problem.scale(),
+            forests=forests, problem=problem,
+        )  # fmt: skip
         state.residual = problem.measure(x, None, None, -self._slope(problem, forests, x))
         return state
 
@@ -221,19 +226,18 @@ class TreeDescent(Solver[CompositeProblem, TreeDescentState]):
             s.forests, s.problem = _Forests(self.partition, problem), problem
         most, fall = max(self.anderson, 1), 1.0
         while s.count < most and s.iterations < s.limit and fall > 0:
-            y = s.points[s.count + 1]
-            y[:] = s.points[s.count]
-            fall = s.forests.sweep(y)
+            if self.anderson:
+                s.moves[s.count] = s.y
+            fall = s.forests.sweep(s.y)
+            if self.anderson:
+                np.subtract(s.y, s.moves[s.count], out=s.moves[s.count])
             s.count += 1
             s.iterations += 1
-            problem.counts["columns"] += len(y)
-        s.x = s.forests.spread(s.points[s.count])
+            problem.counts["columns"] += len(s.y)
+        s.x = s.forests.spread(s.y)
         slope = self._slope(problem, s.forests, s.x)
         if s.count == most:
-            if self.anderson:
-                slope = self._extrapolate(problem, s, slope)
-            else:
-                s.points[0] = s.points[1]
+            slope = self._extrapolate(problem, s, slope) if self.anderson else slope
             s.count = 0
         s.residual = problem.measure(s.x, None, None, -slope)
         if not np.isfinite(s.residual):
@@ -255,7 +259,7 @@ class TreeDescent(Solver[CompositeProblem, TreeDescentState]):
     def _extrapolate(self, problem: CompositeProblem, s: TreeDescentState, slope: Array) -> Array:
         """Move to the extrapolated point where the objective is lower there, and return the gradient of f."""
         term, x = s.forests.term, s.x
-        y = s.forests.extrapolated(s.points)
+        y = s.forests.extrapolated(s.y, s.moves)
         trial = s.forests.spread(y)
         there = self._slope(problem, s.forests, trial)
         d = (trial - x).astype(np.float64)
@@ -263,10 +267,9 @@ class TreeDescent(Solver[CompositeProblem, TreeDescentState]):
         change = 0.5 * float(d @ ends) + float(term.weight @ (np.abs(trial) - np.abs(x)))
         if not change < 0:
             s.refused += 1
-            s.points[0] = s.points[-1]
             return slope
         s.taken += 1
-        s.x, s.points[0] = trial, y
+        s.x, s.y = trial, y
         return there
 
     def _slope(self, problem: CompositeProblem, forests: _Forests, x: Array) -> Array:
