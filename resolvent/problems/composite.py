@@ -268,6 +268,7 @@ class CompositeProblem(Problem):
             return np.inf
         theta, c = found
         t = self.term.dual_scale(c)
+        w, c = w.astype(np.float64, copy=False), c.astype(np.float64, copy=False)  # t c in float32 may leave the domain
         return float(self.smooth.loss.gap(z, -t * theta, self.smooth.weights) + self.term.gap(w, t * c))
 
     def _into_dual_set(self, z: Array, theta: Array, c: Array, sums: Array | None) -> tuple[Array, Array] | None:
@@ -303,7 +304,8 @@ class CompositeProblem(Problem):
         return np.where(null & tiny, 0, c), wrong if wrong.any() else None
 
     def _is_unbalanced(self, theta: Array, sums: Array) -> bool:
-        return bool((np.abs(sums) > ROUNDING * np.finfo(self.dtype).eps * np.abs(theta).sum(axis=0)).any())
+        sizes = self.smooth.loss.balance_sizes(theta, self.smooth.weights)
+        return bool((np.abs(sums) > ROUNDING * np.finfo(self.dtype).eps * sizes).any())
 
     def _balanced(self, theta: Array) -> Array:
         moved: Array = -self.smooth.loss.balance(-theta, self.smooth.weights)

@@ -139,6 +139,11 @@ class Loss:
         up, down = (np.where(a > b, b / np.where(a > 0, a, 1), 1) for a, b in ((up, down), (down, up)))
         return (slope * np.where(slope > 0, up, down)).astype(slope.dtype, copy=False)
 
+    def balance_sizes(self, slope: Array, weights: Array | None = None) -> Array:
+        """Return what was added in the sums of a slope over the samples, whose rounding the sums have."""
+        found: Array = np.abs(slope).sum(axis=0)
+        return found
+
     def dual_room(self, z: Array, weights: Array | None = None) -> Array:
         """Return how far each entry of the derivative at z may move, up to a factor, without leaving the domain."""
         return self.curvature(z, weights)

@@ -309,6 +309,10 @@ class Softmax(Loss):
             mass += rows[:, None] * (columns / columns.sum())
         return self._slopes(mass, w, slope.dtype)
 
+    def balance_sizes(self, slope: Array, weights: Array | None = None) -> Array:
+        """Return the sizes with those of the masses w q, whose difference to w a slope is."""
+        return super().balance_sizes(slope, weights) + (len(slope) if weights is None else weights.sum())
+
     def dual_room(self, z: Array, weights: Array | None = None) -> Array:
         """Return one number per sample: entries of a row move together."""
         w, q = self._distributions(self.derivative(z, weights), weights)

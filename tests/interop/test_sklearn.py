@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -64,10 +63,7 @@ def answers(kind, y):
 
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
 def test_scikit_learns_checks(kind):
-    with warnings.catch_warnings():
-        if kind.__name__.startswith("SparseLogistic"):  # checks with separable classes, at any alpha
-            warnings.simplefilter("ignore", ConvergenceWarning)
-        check_estimator(made(kind), on_skip=None)
+    check_estimator(made(kind), on_skip=None)
 
 
 # ---- agreement with scikit-learn

@@ -624,3 +624,22 @@ def test_zero_is_exact_from_lambda_max_on():
 def test_a_bare_solver_of_the_library_refuses_it_clearly():
     with pytest.raises(ProblemError, match="ConjugateGradient solves LinearSystem, got CompositeProblem"):
         rs.solve(problem_of("logistic"), rs.solvers.ConjugateGradient())
+
+
+def test_gap_of_single_precision_is_finite(rng):
+    """The dual point is scaled into the dual set: a rounding of the product to float32 must not lead out of it."""
+    for _ in range(60):
+        B = rng.standard_normal((12, 8)).astype(np.float32)
+        model = LinearModel(B, losses.LeastSquares(rng.standard_normal(12)))
+        problem = CompositeProblem(smooth=model, term=terms.L1(float(rng.random())))
+        assert np.isfinite(problem.residual(problem.x0))
+
+
+def test_gap_of_classes_far_apart(rng):
+    """The slopes of the softmax vanish there, and their sums over samples are rounding of the masses they come from."""
+    labels = np.repeat([0, 1, 2], 20)
+    B = 30.0 * np.eye(3)[labels] + rng.standard_normal((60, 3))
+    model = LinearModel(B, losses.Softmax(labels), intercept=True)
+    problem = CompositeProblem(smooth=model, term=terms.L1(1e-3))
+    w, intercept = problem.x0
+    assert np.isfinite(problem.residual((w + 2 * np.eye(3), intercept)))

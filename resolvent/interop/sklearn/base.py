@@ -158,7 +158,7 @@ class SparseModel(BaseEstimator):  # type: ignore[misc]
         if weights is not None and (weights.min() < 0 or weights.sum() <= 0):
             raise ProblemError("sample_weight has negative entries or sums to zero, expected numbers >= 0")
         loss, shift, constant = self._targets(y, weights)
-        # in float64: scaled to float32, a dual point can leave the dual set by a rounding, and the gap is then inf
+        # in float64: the usual tolerance is near the rounding of float32
         intercept = bool(self.fit_intercept)
         model = LinearModel(_writeable(X), loss, weights=weights, intercept=intercept, dtype=np.float64)
         z = np.tile(constant, (model.n, 1)).reshape(loss.shape)
