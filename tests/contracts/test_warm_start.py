@@ -49,4 +49,5 @@ def test_the_old_problem_again_is_no_harder(case):
     assert again.success
     if first.residual is not None and case.stop.named:
         assert again.iterations == 0
-        assert again.residual <= first.residual * (1 + 1e-6)
+        rounding = 16 * np.finfo(float).eps * first.scale  # a residual may hang on how predictions were added up
+        assert again.residual <= first.residual * (1 + 1e-6) + rounding

@@ -11,6 +11,8 @@ from resolvent.typing import Array
 
 __all__ = ["columns_dots", "columns_gram", "gram_sweeps", "has_repeats", "squares", "sweeps_dense", "sweeps_sparse"]
 
+TILE = 32
+
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
@@ -150,9 +152,11 @@ def columns_gram(
             t, row = curvature[i] * values[k], H[j]
             for q in range(a, k + 1):
                 row[positions[q]] += t * values[q]
-    for j in range(first, m):
-        for i in range(j):
-            H[i, j] = H[j, i]
+    for j in range(first, m, TILE):  # in tiles, for the cache
+        for i in range(0, m, TILE):
+            for row in range(j, min(j + TILE, m)):
+                for column in range(i, min(i + TILE, row)):
+                    H[column, row] = H[row, column]
 
 
 @compiled

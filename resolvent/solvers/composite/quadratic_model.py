@@ -29,6 +29,9 @@ DAMPING = 1e-10
 FEW = 8
 """So few new columns are multiplied with all others one by one; for more the block is turned into rows."""
 
+UNSETTLED = 0.1
+"""Two rounds agree where at most so large a part of the signs differs."""
+
 ROUNDS = 200
 """Rounds of sweeps on one model."""
 
@@ -209,7 +212,7 @@ def gram_minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps:
         if change[0] <= target:
             return
         signs = _signs(x, term)
-        if before is not None and np.array_equal(signs, before):
+        if before is not None and _agree(signs, before):
             _face_by_factor(H, g, x, term, signs)
             signs = None
         before = signs
@@ -228,7 +231,7 @@ def column_minimise(block: Block, curvature: Array, r: Array, x: Array, sweeps: 
         if change[0] <= target:
             return
         signs = _signs(x, block.term)
-        if before is not None and np.array_equal(signs, before):
+        if before is not None and _agree(signs, before):
             _face_by_conjugate_gradients(block, curvature, r, h, x, signs, target)
             signs = None
         before = signs
@@ -240,6 +243,11 @@ def _signs(x: Array, term: tuple[Array, ...]) -> Array:
     signs = np.where(weight == 0, 1.0, np.sign(x))
     signs[(x <= lower) | (x >= upper)] = 0
     return signs
+
+
+def _agree(signs: Array, before: Array) -> bool:
+    """Whether few signs differ."""
+    return bool(np.count_nonzero(signs != before) <= UNSETTLED * np.count_nonzero(signs))
 
 
 def _face_by_factor(H: Array, g: Array, x: Array, term: tuple[Array, ...], signs: Array) -> None:

@@ -100,8 +100,8 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     accuracy : float
         How far the model is minimised, as a part of the largest violation of optimality.
     dense : int
-        Working sets of more columns are swept over by columns, and their faces solved by conjugate gradients, instead
-        of by a matrix of this order.
+        Working sets of more columns, six times as many for a dense A, are swept over by columns, and their faces
+        solved by conjugate gradients, instead of by a matrix of this order.
 
     References
     ----------
@@ -127,7 +127,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     growth: float = 1.0
     sweeps: int = 10
     accuracy: float = 0.02
-    dense: int = 1200
+    dense: int = 600
 
     def __post_init__(self) -> None:
         for name in ("first", "sweeps", "dense"):
@@ -231,7 +231,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         return len(joining)
 
     def _by_matrix(self, problem: CompositeProblem, block: Block) -> bool:
-        return block.order <= self.dense * (1 if block.sparse else 3)
+        return block.order <= self.dense * (1 if block.sparse else 6)
 
     def _quadratic(
         self, problem: CompositeProblem, state: WorkingSetState, block: Block, x: Array, target: float
