@@ -12,7 +12,8 @@ from resolvent.typing import Array
 
 __all__ = ["sweeps_dense", "sweeps_gram", "sweeps_sparse"]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+compiled = njit(cache=True, nogil=True, error_model="numpy")  # no fastmath where it gains nothing: it compiles slower
+fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 SECULAR = 50
 LOCAL = 20
@@ -29,6 +30,28 @@ def _single(x: Any, g: Any, h: Any, weight: Any, ridge: Any, lower: Any, upper: 
 
 
 @compiled
+def _along(bases: Array, start: int, i: int, x: Array) -> Any:
+    """Return the entry i of V^T x, V at `start`; of x where that is negative."""
+    if start < 0:
+        return x[i]
+    total, s = 0.0, len(x)
+    for q in range(s):
+        total += bases[start + q * s + i] * x[q]
+    return total
+
+
+@compiled
+def _add(bases: Array, start: int, i: int, by: float, x: Array) -> None:
+    """Add `by` times column i of V to x."""
+    if start < 0:
+        x[i] += by
+        return
+    s = len(x)
+    for q in range(s):
+        x[q] += by * bases[start + q * s + i]
+
+
+@compiled
 def _secular(c: Array, values: Array, first: int, w: float) -> float:
     """Return the t with sum_i (c_i / (values_i t + w))^2 = 1, by Newton's method on the concave root, from t = 0."""
     t = 0.0
@@ -42,8 +65,7 @@ def _secular(c: Array, values: Array, first: int, w: float) -> float:
             slope += a * a * h / e
         if slope <= 0:
             break
-        size = sqrt(square)
-        step = (size - 1) * square / slope
+        step = (sqrt(square) - 1) * square / slope
         t += step
         if not step > 1e-15 * t:
             break
@@ -51,53 +73,40 @@ def _secular(c: Array, values: Array, first: int, w: float) -> float:
 
 
 @compiled
-def _group(x: Array, g: Array, values: Array, first: int, bases: Array, start: int, w: float, new: Array) -> None:
-    """Write the minimiser of g d + d^T H d / 2 + w norm(x + d), H = V diag(values) V^T with V at `start`, into new."""
-    s = len(x)
-    c, square = np.zeros(s), 0.0
-    for i in range(s):
-        a, e = x[i], g[i]
-        if start >= 0:
-            a, e = 0.0, 0.0
-            for q in range(s):
-                a += bases[start + q * s + i] * x[q]
-                e += bases[start + q * s + i] * g[q]
-        c[i] = values[first + i] * a - e
+def _group(room: Array, values: Array, first: int, bases: Array, start: int, w: float) -> None:
+    """Write the minimiser of g d + d^T H d / 2 + w norm(x + d), H = V diag(values) V^T with V at `start`.
+
+    Rows of the room: x, g, the minimiser, and one to work in.
+    """
+    x, g, new, c = room[0], room[1], room[2], room[3]
+    square = 0.0
+    for i in range(len(x)):
+        c[i] = values[first + i] * _along(bases, start, i, x) - _along(bases, start, i, g)
+        new[i] = 0
         square += c[i] * c[i]
-    new[:] = 0
     if sqrt(square) <= w:
         return
     t = _secular(c, values, first, w)
-    for i in range(s):
-        u = c[i] * t / (values[first + i] * t + w)
-        if start < 0:
-            new[i] = u
-            continue
-        for q in range(s):
-            new[q] += bases[start + q * s + i] * u
+    for i in range(len(x)):
+        _add(bases, start, i, c[i] * t / (values[first + i] * t + w), new)
 
 
 @compiled
-def _sparse_group(
-    x: Array, g: Array, values: Array, first: int, bases: Array, start: int, w: float, l1: float, new: Array
-) -> None:
-    """As `_group` with l1 norm1(x + d) more, by proximal gradient steps."""
-    s, L, far = len(x), 0.0, 0.0
-    for i in range(s):
+def _sparse_group(room: Array, values: Array, first: int, bases: Array, start: int, w: float, l1: float) -> None:
+    """As `_group` with l1 norm1(x + d) more, by proximal gradient steps; g is lost."""
+    slope, new, step = room[1], room[2], room[3]
+    L, far = 0.0, 0.0
+    for i in range(len(new)):
         L = max(L, np.float64(values[first + i]))
-    new[:] = x
-    if L <= 0:
-        return
-    step, slope = np.zeros(s), g.copy()
-    for _ in range(LOCAL):
+        new[i] = room[0, i]
+    for _ in range(LOCAL if L > 0 else 0):
         square = 0.0
-        for i in range(s):
-            v = new[i] - slope[i] / L
-            step[i] = v - l1 / L if v > l1 / L else (v + l1 / L if v < -l1 / L else 0.0)
+        for i in range(len(new)):
+            step[i] = _single(new[i], slope[i], L, l1, 0.0, -np.inf, np.inf)
             square += step[i] * step[i]
         keep = max(1 - w / (L * sqrt(square)), 0.0) if square > 0 else 0.0
         square = 0.0
-        for i in range(s):
+        for i in range(len(new)):
             v = keep * step[i]
             step[i] = v - new[i]
             square += step[i] * step[i]
@@ -105,18 +114,8 @@ def _sparse_group(
         far = max(far, square)
         if square <= 1e-4 * far:
             break
-        for i in range(s):
-            along = step[i]
-            if start >= 0:
-                along = 0.0
-                for q in range(s):
-                    along += bases[start + q * s + i] * step[q]
-            along *= values[first + i]
-            if start < 0:
-                slope[i] += along
-                continue
-            for q in range(s):
-                slope[q] += bases[start + q * s + i] * along
+        for i in range(len(new)):
+            _add(bases, start, i, values[first + i] * _along(bases, start, i, step), slope)
 
 
 @compiled
@@ -128,26 +127,54 @@ def _widest(pointers: Array) -> int:
 
 
 @compiled
+def _is_zero(x: Array, places: Array, first: int, s: int) -> bool:
+    most = 0.0
+    for i in range(first, first + s):
+        most = max(most, abs(np.float64(x[places[i]])))
+    return bool(most == 0)
+
+
+@compiled
 def _unit(
-    u: int, xu: Array, gu: Array, new: Array, pointers: Array, norms: Array, weight: Array, ridge: Array, lower: Array,
-    upper: Array, values: Array, bases: Array, starts: Array,
+    u: int, room: Array, pointers: Array, norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array,
+    values: Array, bases: Array, starts: Array,
 ) -> bool:  # fmt: skip
-    """Write the minimiser of a unit into new, and say whether it may have moved."""
-    q = pointers[u]
-    if len(xu) == 1:
-        new[0] = _single(xu[0], gu[0], values[q], weight[q], ridge[q], lower[q], upper[q])
-        return bool(new[0] != xu[0])
+    """Write the minimiser of a unit into row 2 of the room, whose first are x and g, and say whether it may move."""
+    q, s = pointers[u], pointers[u + 1] - pointers[u]
+    if s == 1:
+        room[2, 0] = _single(room[0, 0], room[1, 0], values[q], weight[q], ridge[q], lower[q], upper[q])
+        return bool(room[2, 0] != room[0, 0])
     square, steep = 0.0, 0.0
-    for i in range(len(xu)):
-        square += xu[i] * xu[i]
-        steep += gu[i] * gu[i]
+    for i in range(s):
+        square += room[0, i] * room[0, i]
+        steep += room[1, i] * room[1, i]
     if square == 0 and sqrt(steep) <= norms[u]:
         return False
     if weight[q] > 0:
-        _sparse_group(xu, gu, values, q, bases, starts[u], norms[u], weight[q], new)
+        _sparse_group(room[:, :s], values, q, bases, starts[u], norms[u], weight[q])
     else:
-        _group(xu, gu, values, q, bases, starts[u], norms[u], new)
+        _group(room[:, :s], values, q, bases, starts[u], norms[u])
     return True
+
+
+@fast
+def _dot(a: Array, b: Array) -> Any:
+    total = 0.0
+    for q in range(len(b)):
+        total += a[q] * b[q]
+    return total
+
+
+@fast
+def _axpy(d: Any, a: Array, b: Array) -> None:
+    for q in range(len(b)):
+        b[q] += d * a[q]
+
+
+@fast
+def _weighted_axpy(d: Any, w: Array, a: Array, b: Array) -> None:
+    for q in range(len(b)):
+        b[q] += d * w[q] * a[q]
 
 
 @compiled
@@ -157,33 +184,34 @@ def sweeps_gram(
     change: Array,
 ) -> None:  # fmt: skip
     m, largest = len(H), 0.0
-    room = np.zeros((3, _widest(pointers)))
-    for _ in range(sweeps):
+    room = np.zeros((4, _widest(pointers)))
+    for sweep in range(sweeps):
+        whole = sweep == 0 or largest <= tolerance
         largest = 0.0
         for u in range(len(norms)):
             first, s = pointers[u], pointers[u + 1] - pointers[u]
-            xu, gu, new = room[0, :s], room[1, :s], room[2, :s]
+            if not whole and _is_zero(x, places, first, s):
+                continue
             for i in range(s):
-                xu[i], gu[i] = x[places[first + i]], g[places[first + i]]
-            if not _unit(u, xu, gu, new, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
+                room[0, i], room[1, i] = x[places[first + i]], g[places[first + i]]
+            if not _unit(u, room, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
                 continue
             length, top = 0.0, 0.0
             for i in range(s):
                 place = places[first + i]
                 old = x[place]
-                x[place] = new[i]
+                x[place] = room[2, i]
                 d = x[place] - old
                 if d != 0:
                     j = place % m
-                    row, base = H[j], place - j
-                    for q in range(m):
-                        g[base + q] += d * row[q]
+                    _axpy(d, H[j], g[place - j : place - j + m])
                     length += np.float64(d) * np.float64(d)
                     top = max(top, values[first + i] + ridge[first + i])
             largest = max(largest, sqrt(length) * top)
-        if largest <= tolerance:
-            break
-    change[0] = largest
+        if whole:
+            change[0] = largest
+            if largest <= tolerance:
+                break
 
 
 @compiled
@@ -192,40 +220,38 @@ def sweeps_dense(
     weight: Array, ridge: Array, lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int,
     tolerance: float, change: Array,
 ) -> None:  # fmt: skip
-    n, largest, plain = len(A), 0.0, len(curvature) == 1
-    room = np.zeros((3, _widest(pointers)))
-    for _ in range(sweeps):
+    n, largest, plain, own = len(A), 0.0, len(curvature) == 1, np.arange(len(x))
+    room = np.zeros((4, _widest(pointers)))
+    for sweep in range(sweeps):
+        whole = sweep == 0 or largest <= tolerance
         largest = 0.0
         for u in range(len(norms)):
             first, s = pointers[u], pointers[u + 1] - pointers[u]
-            xu, gu, new = room[0, :s], room[1, :s], room[2, :s]
+            if not whole and _is_zero(x, own, first, s):
+                continue
             for i in range(s):
-                column, base, g = A[:, positions[first + i]], responses[first + i] * n, r[0] * 0
-                for q in range(n):
-                    g += column[q] * r[base + q]
-                xu[i], gu[i] = x[first + i], g
-            if not _unit(u, xu, gu, new, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
+                base = responses[first + i] * n
+                room[0, i], room[1, i] = x[first + i], _dot(A[:, positions[first + i]], r[base : base + n])
+            if not _unit(u, room, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
                 continue
             length, top = 0.0, 0.0
             for i in range(s):
                 old = x[first + i]
-                x[first + i] = new[i]
+                x[first + i] = room[2, i]
                 d = x[first + i] - old
                 if d != 0:
-                    column, base = A[:, positions[first + i]], responses[first + i] * n
+                    base = responses[first + i] * n
                     if plain:
-                        e = d * curvature[0]
-                        for q in range(n):
-                            r[base + q] += e * column[q]
+                        _axpy(d * curvature[0], A[:, positions[first + i]], r[base : base + n])
                     else:
-                        for q in range(n):
-                            r[base + q] += d * curvature[q] * column[q]
+                        _weighted_axpy(d, curvature, A[:, positions[first + i]], r[base : base + n])
                     length += np.float64(d) * np.float64(d)
                     top = max(top, values[first + i] + ridge[first + i])
             largest = max(largest, sqrt(length) * top)
-        if largest <= tolerance:
-            break
-    change[0] = largest
+        if whole:
+            change[0] = largest
+            if largest <= tolerance:
+                break
 
 
 @compiled
@@ -234,24 +260,26 @@ def sweeps_sparse(
     positions: Array, responses: Array, norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array,
     values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float, change: Array,
 ) -> None:  # fmt: skip
-    largest, stride = 0.0, 0 if len(curvature) == 1 else 1
-    room = np.zeros((3, _widest(pointers)))
-    for _ in range(sweeps):
+    largest, stride, own = 0.0, 0 if len(curvature) == 1 else 1, np.arange(len(x))
+    room = np.zeros((4, _widest(pointers)))
+    for sweep in range(sweeps):
+        whole = sweep == 0 or largest <= tolerance
         largest = 0.0
         for u in range(len(norms)):
             first, s = pointers[u], pointers[u + 1] - pointers[u]
-            xu, gu, new = room[0, :s], room[1, :s], room[2, :s]
+            if not whole and _is_zero(x, own, first, s):
+                continue
             for i in range(s):
                 j, base, g = positions[first + i], responses[first + i] * n, r[0] * 0
                 for q in range(indptr[j], indptr[j + 1]):
                     g += data[q] * r[base + indices[q]]
-                xu[i], gu[i] = x[first + i], g
-            if not _unit(u, xu, gu, new, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
+                room[0, i], room[1, i] = x[first + i], g
+            if not _unit(u, room, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
                 continue
             length, top = 0.0, 0.0
             for i in range(s):
                 old = x[first + i]
-                x[first + i] = new[i]
+                x[first + i] = room[2, i]
                 d = x[first + i] - old
                 if d != 0:
                     j, base = positions[first + i], responses[first + i] * n
@@ -260,6 +288,7 @@ def sweeps_sparse(
                     length += np.float64(d) * np.float64(d)
                     top = max(top, values[first + i] + ridge[first + i])
             largest = max(largest, sqrt(length) * top)
-        if largest <= tolerance:
-            break
-    change[0] = largest
+        if whole:
+            change[0] = largest
+            if largest <= tolerance:
+                break

@@ -45,8 +45,9 @@ def sweeps_gram(
 ) -> None:  # fmt: skip
     """Sweep over the units until the largest change of a gradient is at most `tolerance`, or so many times.
 
-    x and g, the gradient of the smooth part, are updated; the largest change of the last sweep is written into
-    change (1,). Work: 4 s^2 flops for a unit of s coordinates, 2 s m more where it moves.
+    The first sweep is over all units, and so is one after a sweep of no larger change; the others leave out units that
+    are zero. x and g, the gradient of the smooth part, are updated; the largest change of the last sweep over all is
+    written into change (1,). Work: 4 s^2 flops for a unit of s coordinates, 2 s m more where it moves.
     """
     m = len(H)
 
@@ -67,8 +68,8 @@ def sweeps_dense(
     """As `sweeps_gram` for H = A^T diag(curvature) A, over columns of a dense A in Fortran order.
 
     Carried in place of g is r (k n,), the derivatives of the model in the predictions of k responses, one after the
-    other; x has one entry per coordinate, the one of column positions[i] for responses[i]. One curvature is that of all.
-    Work: 2 n s + 4 s^2 flops for a unit, 3 n s more where it moves.
+    other; x has one entry per coordinate, the one of column positions[i] for responses[i]. A curvature of one entry is
+    that of all samples. Work: 2 n s + 4 s^2 flops for a unit, 3 n s more where it moves.
     """
     n = len(A)
 
@@ -105,12 +106,14 @@ def _sweeps(
     tolerance: float,
 ) -> float:
     norms, weight, ridge, lower, upper, values, bases, starts = term
-    largest = 0.0
-    for _ in range(sweeps):
-        largest = 0.0
+    largest = found = 0.0
+    for sweep in range(sweeps):
+        whole, largest = sweep == 0 or largest <= tolerance, 0.0
         for u in range(len(norms)):
             b = slice(pointers[u], pointers[u + 1])
             at, lam, s = places[b], values[b].astype(np.float64), pointers[u + 1] - pointers[u]
+            if not whole and not x[at].any():
+                continue
             V = bases[starts[u] : starts[u] + s * s].reshape(s, s) if starts[u] >= 0 else np.eye(s)
             own = weight[b], ridge[b], lower[b], upper[b]
             new = _minimiser(x[at].astype(np.float64), gradient(at).astype(np.float64), lam, V, float(norms[u]), own)
@@ -120,9 +123,11 @@ def _sweeps(
                 move(at, d)
                 top = float((lam + ridge[b])[d != 0].max())
                 largest = max(largest, float(np.linalg.norm(d.astype(np.float64))) * top)
-        if largest <= tolerance:
-            break
-    return largest
+        if whole:
+            found = largest
+            if largest <= tolerance:
+                break
+    return found
 
 
 def _minimiser(x: Array, g: Array, values: Array, V: Array, norm: float, term: tuple[Array, ...]) -> Array:

@@ -4,10 +4,10 @@ For the coordinates x_b of a working set, with g the gradient and H the second d
 
     q(d) = g^T d + d^T H d / 2 + term(x_b + d)
 
-Sweeps minimise it in one unit after the other, exactly for groups without an L1 norm. Where two rounds agree on the
-units and signs that are not zero, a Newton step on their face follows, whose second derivative of w norm2(x_u) is
-(w / norm2(x_u)) (I - n n^T) with n = x_u / norm2(x_u). Units and signs that would turn round go to zero, and the step
-is halved until the model falls.
+Sweeps minimise it in one unit after the other, exactly for groups without an L1 norm. After each round of them a Newton
+step on the face of the units and signs that are not zero follows, for large faces where two rounds agree on it. The
+second derivative of w norm2(x_u) there is (w / norm2(x_u)) (I - n n^T) with n = x_u / norm2(x_u). Units and signs that
+would turn round go to zero, and the step is halved until the model falls.
 
 H is a matrix (`GramModel`), or A_b^T D A_b by columns where there are more of them than rows, or very many
 (`ColumnModel`). The Newton matrix is factored where it is small; else conjugate gradients solve with it. For rows of k
@@ -36,6 +36,9 @@ ROUNDS = 200
 
 HALVINGS = 6
 """Of a Newton step on a face."""
+
+FLAT = 1e-13
+"""Curvature below this part of the diagonal counts as none."""
 
 DENSE = 1200
 """Faces of at most so many coordinates are factored."""
@@ -72,13 +75,14 @@ class Model(ABC):
 
     def minimise(self, sweeps: int, target: float) -> Array:
         """Return the coordinates at which rounds of so many sweeps change no gradient by more than the target."""
-        before = None
+        before, small = np.zeros(0), True
         for _ in range(ROUNDS if len(self.term.owners) else 0):
-            self._sweep(sweeps, target)
+            self._sweep(sweeps if small else 2 * sweeps, target)
             if self._change[0] <= target:
                 break
             signs = _signs(self.coordinates, self.term)
-            if before is not None and np.array_equal(signs, before):
+            small = np.count_nonzero(signs) <= DENSE * self.block.units.responses
+            if small or np.array_equal(signs, before):
                 self._newton(signs, target)
             before = signs
         return self.coordinates
@@ -338,14 +342,15 @@ def _by_rows(matrix: Array, face: Face, order: Array, k: int) -> Array | None:
 
 
 def _conjugate_gradients(apply: Callable[[Array], Array], diagonal: Array, right: Array, target: float) -> Array:
-    inverse = 1 / np.maximum(diagonal, 1e-300)
+    least = FLAT * float(diagonal.max(initial=0.0))
+    inverse = np.where(diagonal > least, 1 / np.where(diagonal > least, diagonal, 1), 0)
     d, left = np.zeros(len(right)), right.copy()
     direction = inverse * left
     rz = float(left @ direction)
     for _ in range(min(ROUNDS, len(right))):
         product = apply(direction)
         curved = float(direction @ product)
-        if not curved > 0:
+        if not curved > FLAT * float(direction @ (diagonal * direction)):
             break
         d += rz / curved * direction
         left -= rz / curved * product

@@ -87,7 +87,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
     growth : float
         How many join in a step, as a multiple of those that are not zero.
     sweeps : int
-        Sweeps between two looks at what is not zero.
+        Sweeps between two Newton steps, twice as many where these need conjugate gradients.
     accuracy : float
         How far the model is minimised, as a part of the largest violation of optimality.
     dense : int
@@ -117,8 +117,8 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
     usual_iterations: ClassVar[float] = 100
     first: int = 20
     growth: float = 1.0
-    sweeps: int = 10
-    accuracy: float = 0.02
+    sweeps: int = 5
+    accuracy: float = 0.1
     dense: int = 1200
 
     def __post_init__(self) -> None:
