@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 __all__ = ["exponential", "logarithm", "logarithm_1p"]
 
-inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
+inlined = njit(nogil=True, error_model="numpy", forceinline=True)
 
 LOG2_HIGH, LOG2_LOW = 0.693147180369123816490, 1.90821492927058770002e-10
 """log 2 in two parts, so that a whole multiple of the first is exact."""

@@ -10,12 +10,12 @@ from numba import njit
 from resolvent.kernels.cpu.elementary import exponential, logarithm, logarithm_1p
 from resolvent.typing import Array
 
-__all__ = ["evaluate", "evaluate_softmax", "gap", "gap_softmax"]
+__all__ = ["evaluate", "evaluate_softmax", "gap", "gap_softmax", "logistic", "logistic_gap"]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")
 vectorised = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
-inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
+inlined = njit(nogil=True, error_model="numpy", forceinline=True)
 
 LEAST_SQUARES, LOGISTIC, HUBER, POISSON, SQUARED_HINGE, SOFTMAX = range(6)
 SMALL, SERIES = 1e-3, 1e-2
@@ -47,7 +47,7 @@ def _logistic_sample(z: float, y: float) -> tuple[float, float, float]:
 
 
 @vectorised
-def _logistic(z: Array, y: Array, weights: Array, derivative: Array, curvature: Array) -> float:
+def logistic(z: Array, y: Array, weights: Array, derivative: Array, curvature: Array) -> float:
     total, stride, n = 0.0, 1 if weights.shape[0] > 1 else 0, z.shape[0]
     slopes, bends = derivative.shape[0] > 0, curvature.shape[0] > 0
     if not slopes and not bends:
@@ -55,14 +55,13 @@ def _logistic(z: Array, y: Array, weights: Array, derivative: Array, curvature: 
             value, _, _ = _logistic_sample(np.float64(z[i]), np.float64(y[i]))
             total += np.float64(weights[i * stride]) * value
         return total
+    slope = derivative if slopes else np.empty(n, derivative.dtype)  # tests in the loop would make it four loops
+    bend = curvature if bends else np.empty(n, curvature.dtype)
     for i in range(n):
         w = np.float64(weights[i * stride])
-        value, slope, bend = _logistic_sample(np.float64(z[i]), np.float64(y[i]))
+        value, first, second = _logistic_sample(np.float64(z[i]), np.float64(y[i]))
         total += w * value
-        if slopes:
-            derivative[i] = w * slope
-        if bends:
-            curvature[i] = w * bend
+        slope[i], bend[i] = w * first, w * second
     return total
 
 
@@ -71,7 +70,7 @@ def evaluate(
     z: Array, y: Array, weights: Array, kind: int, parameter: float, derivative: Array, curvature: Array
 ) -> float:
     if kind == LOGISTIC:
-        return _logistic(z, y, weights, derivative, curvature)
+        return logistic(z, y, weights, derivative, curvature)
     total, stride = 0.0, 1 if weights.shape[0] > 1 else 0
     for i in range(z.shape[0]):
         w = np.float64(weights[i * stride])
@@ -169,8 +168,8 @@ def _divergence(q: float, p: float) -> float:
 
 
 @vectorised
-def _logistic_gap(z: Array, slope: Array, y: Array, weights: Array, slack: float) -> float:
-    """Return the gap where no probability is below exp(-FAR); nan where one is, inf outside the conjugate's domain."""
+def logistic_gap(z: Array, slope: Array, y: Array, weights: Array) -> float:
+    slack = 1e-6 if slope.itemsize == 4 else 1e-14
     total, outside, far, stride = 0.0, 0.0, 0.0, 1 if weights.shape[0] > 1 else 0
     for i in range(z.shape[0]):
         w, label, s = np.float64(weights[i * stride]), np.float64(y[i]), np.float64(slope[i])
@@ -190,7 +189,7 @@ def gap(z: Array, slope: Array, y: Array, weights: Array, kind: int, parameter: 
     total, stride = 0.0, 1 if weights.shape[0] > 1 else 0
     slack = 1e-6 if slope.itemsize == 4 else 1e-14
     if kind == LOGISTIC:
-        total = _logistic_gap(z, slope, y, weights, slack)
+        total = logistic_gap(z, slope, y, weights)
         if total == total:
             return total
         total = 0.0

@@ -28,9 +28,10 @@ import numpy as np
 
 from resolvent.typing import Array
 
-__all__ = ["evaluate", "evaluate_softmax", "gap", "gap_softmax"]
+__all__ = ["evaluate", "evaluate_softmax", "gap", "gap_softmax", "logistic", "logistic_gap"]
 
 LEAST_SQUARES, LOGISTIC, HUBER, POISSON, SQUARED_HINGE, SOFTMAX = range(6)
+FAR = 600.0
 SMALL = 1e-3
 """Below this |a| the entropy (1 + a) log(1 + a) - a is summed as a series of five terms, to 14 digits."""
 
@@ -88,6 +89,18 @@ _POINTWISE: dict[int, Callable[[Array, Array, float], tuple[Array, Array, Array]
     POISSON: _poisson,
     SQUARED_HINGE: _squared_hinge,
 }
+
+
+def logistic(z: Array, y: Array, weights: Array, derivative: Array, curvature: Array) -> float:
+    """Do what `evaluate` does for kind 1: alone it compiles in half the time."""
+    return evaluate(z, y, weights, LOGISTIC, 0.0, derivative, curvature)
+
+
+def logistic_gap(z: Array, slope: Array, y: Array, weights: Array) -> float:
+    """Do what `gap` does for kind 1; nan where a margin is above 600, which `gap` is for."""
+    near = (np.abs(y.astype(np.float64) * z) <= FAR).all()
+    found = gap(z, slope, y, weights, LOGISTIC, 0.0)
+    return found if near or found == np.inf else np.nan
 
 
 def evaluate_softmax(z: Array, labels: Array, weights: Array, derivative: Array, curvature: Array) -> float:
@@ -253,9 +266,15 @@ def _softmax_examples(rng: np.random.Generator, dtype: Any, with_slope: bool) ->
     return examples
 
 
+def _logistic_of(examples: list[tuple[Any, ...]], kind: int) -> list[tuple[Any, ...]]:
+    return [(*e[:kind], *e[kind + 2 :]) for e in examples if e[kind] == LOGISTIC]
+
+
 EXAMPLES: dict[str, Callable[[np.random.Generator, Any], list[tuple[Any, ...]]]] = {
     "evaluate": _evaluate_examples,
     "evaluate_softmax": lambda rng, dtype: _softmax_examples(rng, dtype, False),
     "gap": _gap_examples,
     "gap_softmax": lambda rng, dtype: _softmax_examples(rng, dtype, True),
+    "logistic": lambda rng, dtype: _logistic_of(_evaluate_examples(rng, dtype), 3),
+    "logistic_gap": lambda rng, dtype: _logistic_of(_gap_examples(rng, dtype), 4),
 }
