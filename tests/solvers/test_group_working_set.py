@@ -11,11 +11,13 @@ from resolvent.errors import OptionError, ProblemError
 from resolvent.problems import Blocks, CompositeProblem, LinearModel, Quadratic, losses, terms
 from resolvent.problems.term_base import DISTANCE
 from resolvent.solvers import BlockCoordinateDescent, GroupWorkingSet, WorkingSet, path
+from resolvent.solvers.composite.group_faces import Face, _by_rows, _rows
 from resolvent.solvers.stop import Status
 
 TIGHT = rs.Stop(rtol=1e-12)
 P, K = 60, 3
 FOURS, ROWS = Blocks.equal(P, 4), Blocks.rows(P, K)
+TURNED = Blocks.of([np.roll(row, j) for j, row in enumerate(ROWS)])
 MIXED = Blocks.of([np.arange(10), [10], [12, 11], [13], *np.arange(14, P).reshape(-1, 2)[::-1]])
 
 
@@ -47,6 +49,7 @@ GROUPS = {
 }
 SEVERAL = {
     "multi-task": (losses.LeastSquares, terms.GroupL1(ROWS, 3.0)),
+    "turned rows": (losses.LeastSquares, terms.GroupL1(TURNED, 3.0)),
     "by entry": (losses.LeastSquares, terms.L1(3.0)),
     "odd blocks": (losses.LeastSquares, terms.GroupL1(Blocks.equal(P * K, 4), 3.0)),
     "boxes": (losses.LeastSquares, terms.Box(-0.3, 0.5, 1.0)),
@@ -178,6 +181,45 @@ def test_sparse_does_what_dense_does(rng, kind):
     loss, term = SEVERAL.get(kind) or (lambda B: losses.LeastSquares(B[:, 0]), GROUPS[kind])
     dense, sparse = (solved(problem_of(M, loss(B), term)) for M in (A, sp.csc_array(A)))
     assert np.allclose(dense.x, sparse.x, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+@pytest.mark.parametrize(
+    "kind", ["least squares", "logistic", "sparse groups", "mixed", "multi-task", "by entry", "boxes"]
+)
+def test_columns_do_what_a_matrix_does(rng, kind, share, monkeypatch):
+    A, B = design(rng, n=90, share=share)
+    loss, term = SEVERAL.get(kind) or (
+        lambda B: ONE.get(kind, losses.LeastSquares)(B[:, 0]),
+        GROUPS.get(kind, GROUPS["groups"]),
+    )
+    weighted = {"weights": rng.random(len(A)), "intercept": True}
+    problem = problem_of(sp.csc_array(A) if share < 1 else A, loss(B), term, **weighted)
+    gram = solved(problem)
+    columns = solved(problem, GroupWorkingSet(dense=1))
+    assert np.allclose(gram.x[0], columns.x[0], atol=1e-5)
+    monkeypatch.setattr("resolvent.solvers.composite.group_faces.DENSE", 0)  # conjugate gradients on every face
+    for dense in (1, 1200):
+        assert np.allclose(gram.x[0], solved(problem, GroupWorkingSet(dense=dense)).x[0], atol=1e-5)
+
+
+def test_newton_on_rows_is_that_of_the_whole_matrix(rng):
+    m, k = 7, 3
+    H, X = rng.standard_normal((m, m + 2)), rng.standard_normal((m, k))
+    H, bend = H @ H.T, np.append(rng.random(m - 1) + 0.1, 0.0)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    root = np.sqrt(bend)[:, None] * X
+    right = rng.standard_normal((m, k))
+    blocks = [np.outer(r, r) for r in root]
+    whole = np.kron(H + np.diag(bend), np.eye(k))
+    for i, block in enumerate(blocks):
+        whole[i * k : (i + 1) * k, i * k : (i + 1) * k] -= block
+    mixed = rng.permutation(m * k)
+    owners = np.repeat(np.arange(m), k)[mixed]
+    face = Face(mixed, owners, np.ones(m * k), np.repeat(bend, k)[mixed], root.ravel()[mixed], right.ravel()[mixed])
+    order = _rows(face, owners, np.tile(np.arange(k), m)[mixed], k)
+    found = _by_rows(H.copy(), face, order, k)
+    assert np.allclose(found, np.linalg.solve(whole, right.ravel())[mixed])
 
 
 def test_a_group_without_weight_is_fitted(rng):

@@ -139,7 +139,7 @@ class Model(ABC):
         if k == 1 and len(columns) <= DENSE:
             return _by_factor(self._matrix(position), face)
         if k > 1 and len(columns) <= DENSE:
-            order = _rows(face, place, k)
+            order = _rows(face, place, response, k)
             if order is not None:
                 return _by_rows(self._matrix(columns), face, order, k)
         product = self._product(columns)
@@ -304,11 +304,11 @@ def _by_factor(matrix: Array, face: Face) -> Array | None:
     return _factored(matrix, face.right)
 
 
-def _rows(face: Face, place: Array, k: int) -> Array | None:
+def _rows(face: Face, place: Array, response: Array, k: int) -> Array | None:
     """Return the order in which the face is made of whole rows, each in a unit of its own or without; None else."""
     if len(place) != k * (int(place.max(initial=-1)) + 1):
         return None
-    order = np.argsort(place, kind="stable")
+    order = np.argsort(place * k + response)
     owners, bend, root = (v[order].reshape(-1, k) for v in (face.owners, face.bend, face.root))
     single = (owners == owners[:, :1]).all(axis=1) | ~root.any(axis=1)
     alone = np.bincount(face.owners)[owners[:, 0]] <= k
