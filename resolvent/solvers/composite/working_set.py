@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.linalg import lapack
 
 from resolvent import kernels
 from resolvent.errors import ProblemError
@@ -27,7 +28,16 @@ from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares
 from resolvent.problems.term_base import DECREASE, DISTANCE, ByCoordinate
 from resolvent.solvers.base import Solver, State, cache, is_number, is_whole, require
-from resolvent.solvers.composite.quadratic_model import DAMPING, Block, coefficients, column_minimise, gram_minimise
+from resolvent.solvers.composite.quadratic_model import (
+    DAMPING,
+    ROUNDS,
+    UNSETTLED,
+    Block,
+    coefficients,
+    column_minimise,
+    gram_minimise,
+    whole,
+)
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array, Point
 
@@ -40,6 +50,8 @@ DRIFT = 0.2
 """By how much second derivatives may change before the model is made anew, as a part of their sum."""
 REFRESH = 30
 """Steps after which predictions are computed from their definition."""
+SMALL = 1_000_000
+"""Of a dense A with so many entries calls of functions would cost as much as the work."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -60,6 +72,8 @@ class WorkingSetState(State):
         The second derivatives of which H is; empty for least squares, whose do not change.
     model, block
         The linear model of which H is, and the columns of the working set.
+    small, sight : tuple
+        The problem, with whether it is small, and with what `_see` saw of it at x.
     """
 
     theta: Any = None
@@ -70,6 +84,8 @@ class WorkingSetState(State):
     curvature: Any = None
     model: Any = cache()
     block: Any = cache()
+    small: Any = cache()
+    sight: Any = cache()
 
     def certificate(self) -> tuple[Point, Array]:
         return self.x, self.theta
@@ -173,11 +189,8 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             state.model, state.block = problem.smooth, None
         if state.met or state.iterations % REFRESH == REFRESH - 1:
             _look(problem, state)
-        w, g = coefficients(state.x), state.gradient
-        worst = float(problem.term.scores(w, g, 1.0, DISTANCE).max(initial=0.0))
-        if problem.intercept:
-            worst = max(worst, abs(float(problem.smooth.derivative(state.z).sum())))
-        grown = self._grow(problem, state)
+        worst, scores = self._scores(problem, state)
+        grown = self._grow(problem, state, scores)
         block = self._block(problem, state)
         x = block.gather(state.x)
         before = x.copy()
@@ -215,12 +228,22 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         found: Block = state.block
         return found
 
-    def _grow(self, problem: CompositeProblem, state: WorkingSetState) -> int:
+    def _scores(self, problem: CompositeProblem, state: WorkingSetState) -> tuple[float, Array]:
+        """Return the largest violation of optimality, and the decrease that each coordinate promises."""
+        w, g = coefficients(state.x), state.gradient
+        if _is_small(problem, state):
+            if state.sight is None or state.sight[0] is not problem:
+                _see(problem, state, problem.smooth.derivative(state.z))
+            return float(state.sight[2][0]), state.sight[1].copy()
+        worst = float(problem.term.scores(w, g, 1.0, DISTANCE).max(initial=0.0))
+        if problem.intercept:
+            worst = max(worst, abs(float(problem.smooth.derivative(state.z).sum())))
+        return worst, problem.term.scores(w, g, _curvature_bounds(problem, state.z), DECREASE)
+
+    def _grow(self, problem: CompositeProblem, state: WorkingSetState, scores: Array) -> int:
         """Let the coordinates that promise most join the working set; return how many did."""
-        w = coefficients(state.x)
-        scores = problem.term.scores(w, state.gradient, _curvature_bounds(problem, state.z), DECREASE)
         scores[state.members] = 0
-        joining, support = np.flatnonzero(scores > 0), np.count_nonzero(w)
+        joining, support = np.flatnonzero(scores > 0), np.count_nonzero(coefficients(state.x))
         crowded = support > CROWDED * len(state.members)
         count = int((3 if crowded else 1) * self.growth * support)
         count = max(self.first, min(count, problem.smooth.n // 2))
@@ -233,6 +256,21 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     def _by_matrix(self, problem: CompositeProblem, block: Block) -> bool:
         return block.order <= self.dense * (1 if block.sparse else 6)
 
+    def _minimise(
+        self, problem: CompositeProblem, state: WorkingSetState, g: Array, x: Array, term: Any, target: float
+    ) -> None:
+        """Do what `gram_minimise` does; on a small problem with one call for each face."""
+        if not _is_small(problem, state):
+            gram_minimise(state.H, g, x, term, self.sweeps, target)
+            return
+        room, signs, change, left = whole(state.H), np.zeros(len(x), x.dtype), np.zeros(1, x.dtype), ROUNDS
+        while left > 0:
+            tail = (self.sweeps, target, left, UNSETTLED, signs, change)
+            left -= kernels.small_models.rounds(room, g, x, *term, *tail)
+            if change[0] <= target:
+                break
+            _take_face(room, g, x, term, signs)
+
     def _quadratic(
         self, problem: CompositeProblem, state: WorkingSetState, block: Block, x: Array, target: float
     ) -> Array:
@@ -240,7 +278,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         weights, old = problem.smooth.weights, x.copy()
         if self._by_matrix(problem, block):
             state.H = block.gram(weights, state.H)
-            gram_minimise(state.H, block.pick(problem, state), x, block.term, self.sweeps, target)
+            self._minimise(problem, state, block.pick(problem, state), x, block.term, target)
         else:
             curvature = np.ones(problem.smooth.n, problem.dtype) if weights is None else weights
             column_minimise(block, curvature, problem.smooth.derivative(state.z), x, self.sweeps, target)
@@ -265,7 +303,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                 first, state.H = len(state.H), block.gram(state.curvature, state.H)
                 diagonal = np.einsum("ii->i", state.H)
                 diagonal[first:] += DAMPING * max(float(diagonal.mean()), 1e-300)
-                gram_minimise(state.H, g.copy(), new, block.term, self.sweeps, 0.05 * current)
+                self._minimise(problem, state, g.copy(), new, block.term, 0.05 * current)
             else:
                 column_minimise(block, curvature, slope.copy(), new, self.sweeps, 0.05 * current)
             d = new - x
@@ -346,6 +384,8 @@ def _look(problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
 
 def _measure(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> WorkingSetState:
     """Compute the gap from predictions and gradient; an intercept asks for a dual point of its own."""
+    if _is_small(problem, state):
+        return _see(problem, state, slope)
     if not problem.intercept:
         state.theta, correlation = -slope, -state.gradient
     elif problem.has_gap:
@@ -356,3 +396,42 @@ def _measure(problem: CompositeProblem, state: WorkingSetState, slope: Array) ->
         correlation = -state.gradient, np.atleast_1d(state.theta.sum(axis=0))
     state.residual = problem.measure(state.x, state.z, state.theta, correlation)
     return state
+
+
+# ---- small problems
+
+
+def _is_small(problem: CompositeProblem, state: WorkingSetState) -> bool:
+    """Whether calls of functions would cost as much as the work, and a slope needs no more than scaling to be dual."""
+    if state.small is None or state.small[0] is not problem:
+        model = problem.smooth
+        known = not (model.sparse or problem.intercept or model.entries > SMALL)
+        known = known and problem.has_gap and model.lipschitz is not None
+        p = problem.term.parameters(problem.shape)
+        state.small = problem, known and bool(((p.weight > 0) | (p.ridge > 0)).all())
+    return bool(state.small[1])
+
+
+def _see(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> WorkingSetState:
+    """Compute the gap, and what the next step asks of all coordinates, by one call."""
+    model, scores, found = problem.smooth, np.empty(problem.shape), np.empty(4)
+    term = problem.term.parameters(problem.shape)[1:5]
+    kernels.small_models.look(state.x, state.gradient, model.lipschitz, *term, scores, found)
+    state.theta, state.sight = -slope, (problem, scores, found)
+    state.residual = float(model.loss.gap(state.z, found[2] * slope, model.weights) + found[3])
+    return state
+
+
+def _take_face(H: Array, g: Array, x: Array, term: tuple[Array, ...], signs: Array) -> None:
+    """Take a Newton step on the face, cut where signs change, if it lowers the model."""
+    m = len(x)
+    face, matrix, right = np.empty(m, np.int64), np.empty(m * m, x.dtype), np.empty(m, x.dtype)
+    f = kernels.small_models.face_system(H, g, x, *term[:2], signs, face, matrix, right)
+    F, right = matrix[: f * f].reshape(f, f).T, right[:f]  # symmetric; in the order that LAPACK wants
+    solve = lapack.dposv if x.dtype == np.float64 else lapack.sposv
+    _, d, info = solve(F, right, lower=1)
+    if info:
+        F[np.arange(f), np.arange(f)] += DAMPING * max(float(F.diagonal().mean()), 1e-300)
+        _, d, info = solve(F, right, lower=1)
+    if not info:
+        kernels.small_models.face_step(H, g, x, *term, signs, face, d, np.empty(m, x.dtype))
