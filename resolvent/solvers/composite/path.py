@@ -11,6 +11,7 @@ import numpy as np
 from resolvent.errors import OptionError, ProblemError
 from resolvent.problems.composite import CompositeProblem
 from resolvent.solvers.base import Solver
+from resolvent.solvers.composite.gram_path import gram_path, has_gram_path
 from resolvent.solvers.composite.working_set import WorkingSet
 from resolvent.solvers.drive import solve
 from resolvent.solvers.result import Result
@@ -138,9 +139,13 @@ def path(
     if given.ndim != 1 or len(given) == 0 or not (np.isfinite(given) & (given > 0)).all():
         raise OptionError(f"weights are {weights!r}, expected a row of positive numbers")
     method = WorkingSet() if solver is None else solver
-    results: list[Any] = [None] * len(given)
-    last = None
-    for at in np.argsort(-given, kind="stable"):
-        last = solve(problem.replace(term=problem.term.scaled(float(given[at]))), method, last, stop=stop)
-        results[at] = last
+    order = np.argsort(-given, kind="stable")
+    problems = [problem.replace(term=problem.term.scaled(float(given[at]))) for at in order]
+    found: list[Any] = [None] * len(given)
+    ends = Stop() if stop is None else stop
+    if isinstance(method, WorkingSet) and has_gram_path(problem, len(given), ends):
+        found = gram_path(problem, problems, method, ends)
+    results, last = list(found), None
+    for at, one, known in zip(order, problems, found, strict=True):
+        results[at] = last = solve(one, method, last, stop=stop) if known is None else known
     return Path(given, results)

@@ -263,13 +263,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         if not _is_small(problem, state):
             gram_minimise(state.H, g, x, term, self.sweeps, target)
             return
-        room, signs, change, left = whole(state.H), np.zeros(len(x), x.dtype), np.zeros(1, x.dtype), ROUNDS
-        while left > 0:
-            tail = (self.sweeps, target, left, UNSETTLED, signs, change)
-            left -= kernels.small_models.rounds(room, g, x, *term, *tail)
-            if change[0] <= target:
-                break
-            _take_face(room, g, x, term, signs)
+        minimise(state.H, g, x, term, self.sweeps, target)
 
     def _quadratic(
         self, problem: CompositeProblem, state: WorkingSetState, block: Block, x: Array, target: float
@@ -407,9 +401,14 @@ def _is_small(problem: CompositeProblem, state: WorkingSetState) -> bool:
         model = problem.smooth
         known = not (model.sparse or problem.intercept or model.entries > SMALL)
         known = known and problem.has_gap and model.lipschitz is not None
-        p = problem.term.parameters(problem.shape)
-        state.small = problem, known and bool(((p.weight > 0) | (p.ridge > 0)).all())
+        state.small = problem, known and scales_into_dual(problem)
     return bool(state.small[1])
+
+
+def scales_into_dual(problem: CompositeProblem) -> bool:
+    """Whether any slope can be scaled into the domain of the conjugate."""
+    p = problem.term.parameters(problem.shape)
+    return bool(((p.weight > 0) | (p.ridge > 0)).all())
 
 
 def _see(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> WorkingSetState:
@@ -420,6 +419,16 @@ def _see(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> Wor
     state.theta, state.sight = -slope, (problem, scores, found)
     state.residual = float(model.loss.gap(state.z, found[2] * slope, model.weights) + found[3])
     return state
+
+
+def minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps: int, target: float) -> None:
+    """Do what `gram_minimise` does with one call for each face: a small one takes less time than a call."""
+    room, signs, change, left = whole(H), np.zeros(len(x), x.dtype), np.zeros(1, x.dtype), ROUNDS
+    while left > 0:
+        left -= kernels.small_models.rounds(room, g, x, *term, sweeps, target, left, UNSETTLED, signs, change)
+        if change[0] <= target:
+            break
+        _take_face(room, g, x, term, signs)
 
 
 def _take_face(H: Array, g: Array, x: Array, term: tuple[Array, ...], signs: Array) -> None:

@@ -1,0 +1,129 @@
+"""Paths: the answers of cold solves, whichever way they are found, and results that belong to the problem given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import resolvent as rs
+from resolvent.problems import CompositeProblem, LinearModel, losses, terms
+from resolvent.solvers import WorkingSet, path, weight_grid
+from resolvent.solvers.composite import gram_path
+from resolvent.solvers.stop import Status
+
+TIGHT = rs.Stop(rtol=1e-10)
+
+TERMS = {
+    "l1": lambda p: terms.L1(1.0),
+    "weights": lambda p: terms.L1(np.linspace(0.5, 3, p)),
+    "elastic net": lambda p: terms.ElasticNet(1.0, 2.0),
+    "non-negative": lambda p: terms.NonNegative(1.0),
+    "box": lambda p: terms.Box(-0.5, np.linspace(0.1, 1, p), weight=1.0),
+    "box without zero": lambda p: terms.Box(0.1, 1.0, weight=1.0),
+    "weights of zero": lambda p: terms.L1(np.minimum(np.arange(p), 1.0)),
+}
+
+
+def tall(rng, term=None, n=90, p=30, **options):
+    A = rng.standard_normal((n, p)) @ (np.eye(p) + 0.3)
+    b = A[:, :5] @ np.array([3.0, -2.0, 1.5, -1.0, 2.5])[:p] + 0.1 * rng.standard_normal(n)
+    model = LinearModel(A, losses.LeastSquares(b), **options)
+    return CompositeProblem(smooth=model, term=terms.L1(1.0) if term is None else term, name="tall")
+
+
+def spy(monkeypatch):
+    """Return a list that fills with the numbers of answers that came from the matrix A^T W A."""
+    seen, true = [], gram_path._confirmed
+
+    def confirmed(*arguments):
+        results = true(*arguments)
+        seen.append(sum(r is not None for r in results))
+        return results
+
+    monkeypatch.setattr(gram_path, "_confirmed", confirmed)
+    return seen
+
+
+@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_tall_path_is_that_of_cold_solves(rng, monkeypatch, name, weighted):
+    options = {"weights": rng.integers(0, 3, 90) * 1.0, "offset": rng.random(90)} if weighted else {}
+    problem, seen = tall(rng, TERMS[name](30), **options), spy(monkeypatch)
+    found = path(problem, [2.0, 20.0, 0.5], stop=TIGHT)
+    assert seen == ([] if name == "weights of zero" else [3])
+    assert found.success
+    for weight, x in zip(found.weights, found.x, strict=True):
+        cold = rs.solve(problem.replace(term=problem.term.scaled(weight)), WorkingSet(), stop=TIGHT)
+        assert np.allclose(x, cold.x, atol=1e-5)
+
+
+def test_results_belong_to_the_problem(rng):
+    problem = tall(rng)
+    found = path(problem, weight_grid(problem, 12))
+    for weight, result in zip(found.weights, found.results, strict=True):
+        one = problem.replace(term=terms.L1(weight))
+        assert result.status is Status.CONVERGED
+        assert result.problem_name == "tall"
+        assert result.scale == one.scale()
+        assert result.residual == pytest.approx(one.residual(*result.certificate), rel=1e-6, abs=1e-12 * result.scale)
+        assert result.residual <= result.tolerance == 1e-6 * result.scale
+        assert result.counts["check.columns"] >= 30
+        assert result.history["residual"].tolist() == [result.residual]
+        assert result.history["iterations"].tolist() == [result.iterations]
+        again = rs.solve(one, WorkingSet(), resume=result.state)
+        assert (again.iterations, again.status) == (result.iterations, Status.CONVERGED)
+        further = rs.solve(one, WorkingSet(), result, stop=rs.Stop(rtol=1e-12))
+        assert further.success
+        assert np.allclose(further.x, result.x, atol=1e-2)
+    assert found.results[0].counts["columns"] == 60  # the matrix, and A^T y
+    assert not any("columns" in result.counts for result in found.results[1:])
+
+
+def test_what_is_wrong_is_solved_again(rng, monkeypatch):
+    problem, seen, true = tall(rng), spy(monkeypatch), gram_path._confirmed
+
+    def spoiled(problems, X, *rest):
+        X[[0, 2]] *= 0.9
+        return true(problems, X, *rest)
+
+    monkeypatch.setattr(gram_path, "_confirmed", spoiled)
+    found = path(problem, [2.0, 20.0, 0.5], stop=TIGHT)
+    assert seen == [1]
+    assert found.success
+    for weight, x in zip(found.weights, found.x, strict=True):
+        assert np.allclose(x, rs.solve(problem.replace(term=terms.L1(weight)), WorkingSet(), stop=TIGHT).x, atol=1e-5)
+    assert [r.counts.get("columns", 0) > 0 for r in found.results] == [False, True, True]
+
+
+@pytest.mark.parametrize("kind", ["limit", "few weights", "wide", "sparse", "intercept", "single", "logistic"])
+def test_other_paths_go_from_solve_to_solve(rng, monkeypatch, kind):
+    problem, stop, weights = tall(rng), rs.Stop(), [20.0, 10.0]
+    model, seen = problem.smooth, spy(monkeypatch)
+    changed = {
+        "wide": lambda: LinearModel(model.A[:40], losses.LeastSquares(model.loss.targets[:40])),
+        "sparse": lambda: LinearModel(sp.csc_array(model.A), model.loss),
+        "intercept": lambda: LinearModel(model.A, model.loss, intercept=True),
+        "single": lambda: LinearModel(model.A, model.loss, dtype=np.float32),
+        "logistic": lambda: LinearModel(model.A, losses.Logistic(np.sign(model.loss.targets))),
+    }
+    if kind == "limit":
+        stop = rs.Stop(iterations=50)
+    elif kind == "few weights":
+        monkeypatch.setattr(gram_path, "PAYS", 15)
+    else:
+        problem = CompositeProblem(smooth=changed[kind](), term=problem.term)
+    found = path(problem, weights, stop=stop)
+    assert found.success
+    assert seen == []
+
+
+@pytest.mark.parametrize(("n", "p"), [(2, 1), (9, 1), (9, 5)])
+def test_tiny_and_odd_tall_paths(rng, n, p):
+    A = rng.standard_normal((n, p))
+    A[:, 3:] = 0
+    problem = CompositeProblem(smooth=LinearModel(A, losses.LeastSquares(rng.standard_normal(n))), term=terms.L1(1.0))
+    found = path(problem, stop=TIGHT)
+    assert found.success
+    assert not found.x[0].any()
+    assert not found.x[:, 3:].any()
