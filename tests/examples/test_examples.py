@@ -9,7 +9,12 @@ import matplotlib as mpl
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-SLOW = {"plot_adasketch_table"}
+SLOW = {
+    "plot_adasketch_table",
+    "plot_block_coordinate_descent",
+    "plot_block_coordinate_descent_rules",
+    "plot_block_coordinate_descent_updates",
+}
 """Over 10 s. The build of the manual runs them too."""
 
 
