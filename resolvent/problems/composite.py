@@ -15,7 +15,9 @@ Any theta is moved into the dual set first: sums to zero, unpenalised columns ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Self
@@ -135,6 +137,27 @@ class CompositeProblem(Problem):
         if self._derived and "blocks" not in changes:
             changes["blocks"] = None
         return super().replace(**changes)
+
+    def scaled(self, factors: Sequence[float]) -> list[Self]:
+        """Return the problem for multiples of its term; what they share is checked and computed once.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from resolvent.problems import CompositeProblem, LinearModel, losses, terms
+        >>> model = LinearModel(np.eye(2), losses.LeastSquares([3.0, 0.5]))
+        >>> [p.term.weight for p in CompositeProblem(smooth=model, term=terms.L1(2.0)).scaled([1.0, 0.5])]
+        [2.0, 1.0]
+        """
+        if not self.linear:
+            return [self.replace(term=self.term.scaled(factor)) for factor in factors]
+        shared = self.scale() if self.has_gap and self.term.holds_zero else None  # P(0), without the term
+        found = []
+        for factor in factors:
+            twin = copy.copy(self)
+            twin.term, twin.counts, twin._scale = self.term.scaled(factor), Counter(), shared
+            found.append(twin)
+        return found
 
     # ---- shapes
 

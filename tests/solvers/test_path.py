@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 import resolvent as rs
-from resolvent.problems import CompositeProblem, LinearModel, losses, terms
+from resolvent.problems import Blocks, CompositeProblem, LinearModel, Quadratic, losses, terms
 from resolvent.solvers import WorkingSet, path, weight_grid
 from resolvent.solvers.composite import gram_path
 from resolvent.solvers.stop import Status
@@ -127,3 +127,24 @@ def test_tiny_and_odd_tall_paths(rng, n, p):
     assert found.success
     assert not found.x[0].any()
     assert not found.x[:, 3:].any()
+
+
+@pytest.mark.parametrize("kind", ["gap", "no zero", "no gap", "groups", "quadratic"])
+def test_scaled_problems_are_replaced_ones(rng, kind):
+    problem = tall(rng)
+    changes = {
+        "no zero": {"term": terms.Box(0.1, 1.0, weight=1.0)},
+        "no gap": {"term": terms.MCP(1.0)},
+        "groups": {"term": terms.GroupL1(Blocks.equal(30, 3))},
+        "quadratic": {"smooth": Quadratic(np.eye(30), np.arange(30.0))},
+    }
+    problem = problem.replace(**changes.get(kind, {}))
+    for factor, one in zip([2.0, 0.5], problem.scaled([2.0, 0.5]), strict=True):
+        other = problem.replace(term=problem.term.scaled(factor))
+        x = np.clip(rng.standard_normal(30), 0.1, 1)
+        assert one.scale() == other.scale()
+        assert one.residual(x) == other.residual(x)
+        assert one.objective(x) == other.objective(x)
+        assert one.identity() == other.identity()
+        assert np.array_equal(one.blocks.indices, other.blocks.indices)
+        assert one.counts is not problem.counts

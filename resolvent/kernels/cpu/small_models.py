@@ -10,7 +10,7 @@ from numba import njit
 
 from resolvent.typing import Array
 
-__all__ = ["face_step", "face_system", "look", "rounds"]
+__all__ = ["face_step", "look", "rounds"]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
@@ -26,20 +26,17 @@ def look(
     ridge: Array,
     lower: Array,
     upper: Array,
+    t: float,
     scores: Array,
     found: Array,
 ) -> None:
-    p, t, worst, support, gap = len(x), 1.0, 0.0, 0, 0.0
+    p, worst, support, gap = len(x), 0.0, 0, 0.0
     many, flat, each, alone = len(weight) > 1, len(ridge) > 1, len(lower) > 1, len(upper) > 1
     for j in range(p):
-        g, w = gradient[j], weight[j if many else 0]
-        free = upper[j if alone else 0] == np.inf if g < 0 else lower[j if each else 0] == -np.inf
-        g = g if g > 0 else -g
-        if g * t > w and free and ridge[j if flat else 0] == 0:
-            t = w / g
-    t = t * (1 - 1e-15) if t < 1 else 1.0
-    for j in range(p):
         g, at, w, e = np.float64(gradient[j]), np.float64(x[j]), weight[j if many else 0], ridge[j if flat else 0]
+        scores[j] = 0
+        if at == 0 and g <= w and g >= -w:
+            continue
         low, up = lower[j if each else 0], upper[j if alone else 0]
         sign = 1.0 if at > 0 else -1.0
         # what the conjugate lacks, at t times the slope
@@ -64,7 +61,6 @@ def look(
         rise = (-bend - w if at >= 0 else w - bend) if at < up else 0.0
         most = down if down > rise else rise
         worst = most if most > worst else worst
-        scores[j] = 0
         if most > 0:
             L = curvature[j]
             L = L if L > LEAST else LEAST
@@ -75,7 +71,7 @@ def look(
             change = sign * d if at * new > 0 else (new if new > 0 else -new) - sign * at
             gain = -(d * (g + 0.5 * L * d) + w * change + e * d * (at + 0.5 * d))
             scores[j] = gain if gain > 0 else 0.0
-    found[0], found[1], found[2], found[3] = worst, support, t, gap
+    found[0], found[1], found[2] = worst, support, gap
 
 
 @compiled
@@ -131,24 +127,6 @@ def rounds(
             return made + 1
         known = True
     return most
-
-
-@compiled
-def face_system(
-    H: Array, g: Array, x: Array, weight: Array, ridge: Array, signs: Array, face: Array, matrix: Array, right: Array
-) -> int:
-    f = 0
-    for i in range(len(x)):
-        if signs[i] != 0:
-            face[f] = i
-            right[f] = -(g[i] + weight[i] * signs[i] + ridge[i] * x[i])
-            f += 1
-    for a in range(f):
-        row, to = H[face[a]], matrix[a * f :]
-        for b in range(f):
-            to[b] = row[face[b]]
-        to[a] += ridge[face[a]]
-    return f
 
 
 @compiled

@@ -4,7 +4,7 @@ On a small problem a call of a function costs as much as a pass over x. So one p
 coordinates, and one call sweeps over a block until its face is known.
 
 Shapes: x, gradient, curvature, scores (p,); weight, ridge, lower, upper (p,) or (1,), for `rounds` (m,); H (m, m) or
-larger, x, g, signs, change (m,); face (m,) of int, matrix (m m,) row by row.
+larger, x, g, signs, change (m,).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from resolvent.kernels.reference import descent, prox
 from resolvent.typing import Array
 
-__all__ = ["face_step", "face_system", "look", "rounds"]
+__all__ = ["face_step", "look", "rounds"]
 
 
 def look(
@@ -28,21 +28,18 @@ def look(
     ridge: Array,
     lower: Array,
     upper: Array,
+    t: float,
     scores: Array,
     found: Array,
 ) -> None:
-    """Write the scores by `prox.DECREASE`, and into found (4,) what a stopping test asks.
+    """Write the scores by `prox.DECREASE`, and into found (3,) what a stopping test asks.
 
-    That is the largest score by `prox.DISTANCE`; how many coordinates are not zero; the largest t <= 1, a rounding less
-    where t < 1, for which the conjugate of the term is finite at -t `gradient`; the gap of the term there. Work: two
-    passes.
+    That is the largest score by `prox.DISTANCE`, how many coordinates are not zero, and the gap of the term at the
+    slope -t `gradient`, where its conjugate is finite. x lies within the bounds. Work: one pass.
     """
     term = weight, ridge, lower, upper
     prox.scores(x, gradient, curvature, *term, prox.DISTANCE, scores)
-    found[0], found[1] = scores.max(initial=0), np.count_nonzero(x)
-    t = min(prox.dual_scale(-gradient, *term), 1.0) if len(x) else 1.0
-    found[2] = t = t * (1 - 1e-15) if t < 1 else 1.0
-    found[3] = prox.gap(x, -t * gradient.astype(np.float64), *term)
+    found[:] = scores.max(initial=0), np.count_nonzero(x), prox.gap(x, -t * gradient.astype(np.float64), *term)
     prox.scores(x, gradient, curvature, *term, prox.DECREASE, scores)
 
 
@@ -80,21 +77,6 @@ def rounds(
     return made
 
 
-def face_system(
-    H: Array, g: Array, x: Array, weight: Array, ridge: Array, signs: Array, face: Array, matrix: Array, right: Array
-) -> int:
-    """Write the system of a Newton step on the face of these signs, and where they are not 0; return its order f.
-
-    The first f entries of face and right and the first f f of matrix are written. Work: f^2.
-    """
-    chosen = np.flatnonzero(signs)
-    f = len(chosen)
-    face[:f] = chosen
-    right[:f] = -(g[chosen] + weight[chosen] * signs[chosen] + ridge[chosen] * x[chosen])
-    matrix[: f * f] = (H[np.ix_(chosen, chosen)] + np.diag(ridge[chosen])).ravel()
-    return f
-
-
 def face_step(
     H: Array,
     g: Array,
@@ -110,9 +92,9 @@ def face_step(
 ) -> None:
     """Take the step d on the face, cut where signs change and at bounds, if it lowers the model; g follows x.
 
-    d (f,) becomes the step that was cut, and change what it does to g. Work: 2 f m.
+    The face (f,) has the places where the signs are not 0. d (f,) becomes the step that was cut, and change what it
+    does to g. Work: 2 f m.
     """
-    face = face[: len(d)]
     old, w, e = x[face], weight[face], ridge[face]
     new = old + d
     new[(new * signs[face] < 0) & (w > 0)] = 0
@@ -138,7 +120,8 @@ def _look(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
             many = [rng.random(p), *(np.full(p, v) for v in (ridge, lower, upper))]
             for term in (one, many):
                 within = np.clip(x, lower, upper).astype(dtype)
-                made.append((within, gradient, curvature, *term, np.zeros(p), np.zeros(4)))
+                t = min(prox.dual_scale(-gradient, *term), 1.0) if p else 1.0
+                made.append((within, gradient, curvature, *term, t * (1 - 1e-15), np.zeros(p), np.zeros(3)))
     return made
 
 
@@ -155,32 +138,17 @@ def _rounds(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
 
 def _face_step(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
-    for H, g, x, *term, signs, face, _, right in _faces(rng, dtype):
-        f = np.count_nonzero(signs)
-        face[:f] = np.flatnonzero(signs)
-        for length in (0.1, 1.0):
-            made.append((H, g, x, *term, signs, face, length * right[:f], np.zeros(len(x), dtype)))
-    return made
-
-
-def _face_system(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    return [(H, g, x, weight, ridge, *rest) for H, g, x, weight, ridge, _, _, *rest in _faces(rng, dtype)]
-
-
-def _faces(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    made = []
     for H, g, x, *term, _, _, _, _, signs, _ in _rounds(rng, dtype):
         m = len(x)
         x[:] = rng.standard_normal(m).clip(-0.4, 1)
         signs[: m // 2] = np.sign(x[: m // 2])
-        right = -g if m != 1 else np.zeros(1, dtype)
-        made.append((H, g, x, *term, signs, np.zeros(m, np.int64), np.zeros(m * m, dtype), right))
+        face = np.flatnonzero(signs)
+        made += [(H, g, x, *term, signs, face, -length * g[face], np.zeros(m, dtype)) for length in (0.01, 1.0)]
     return made
 
 
 EXAMPLES: dict[str, Callable[..., Any]] = {
     "face_step": _face_step,
-    "face_system": _face_system,
     "look": _look,
     "rounds": _rounds,
 }

@@ -60,10 +60,11 @@ class Walker:
     def solve(self, problem: CompositeProblem, tolerance: float) -> int:
         """Go to the answer for the term of `problem`; return the steps taken."""
         term = problem.term.parameters(problem.shape)[1:5]
-        scores, found, diagonal = np.empty(len(self.x)), np.empty(4), self.G.diagonal().copy()
+        scores, found, diagonal = np.empty(len(self.x)), np.empty(3), self.G.diagonal().copy()
         for step in range(STEPS):
-            kernels.small_models.look(self.x, self.gradient, diagonal, *term, scores, found)
-            worst, _, t, gap = found
+            t = problem.term.dual_scale(-self.gradient)
+            kernels.small_models.look(self.x, self.gradient, diagonal, *term, t, scores, found)
+            worst, _, gap = found
             gap += 0.5 * (1 - t) ** 2 * max(self.squares - self.c @ self.x + self.x @ self.gradient, 0.0)
             if gap <= tolerance:
                 return step

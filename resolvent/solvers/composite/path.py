@@ -140,7 +140,7 @@ def path(
         raise OptionError(f"weights are {weights!r}, expected a row of positive numbers")
     method = WorkingSet() if solver is None else solver
     order = np.argsort(-given, kind="stable")
-    problems = [problem.replace(term=problem.term.scaled(float(given[at]))) for at in order]
+    problems = problem.scaled([float(given[at]) for at in order])
     found: list[Any] = [None] * len(given)
     ends = Stop() if stop is None else stop
     if isinstance(method, WorkingSet) and has_gram_path(problem, len(given), ends):

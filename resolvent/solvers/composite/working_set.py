@@ -348,8 +348,10 @@ def _parts(x: Point) -> tuple[Array, ...]:
 def _free(problem: CompositeProblem) -> Array:
     """Return which coordinates nothing holds at zero, (p,) bool."""
     p = problem.term.parameters(problem.shape)
-    free: Array = np.broadcast_to((p.weight == 0) & (p.ridge == 0) & (p.lower < 0) & (p.upper > 0), problem.shape)
-    return free if len(p.weight) > 1 else np.zeros(problem.shape, bool)
+    if len(p.weight) == 1:
+        return np.zeros(problem.shape, bool)
+    free: Array = (p.weight == 0) & (p.ridge == 0) & (p.lower < 0) & (p.upper > 0)
+    return free
 
 
 def _curvature_bounds(problem: CompositeProblem, z: Array) -> Array:
@@ -413,11 +415,11 @@ def scales_into_dual(problem: CompositeProblem) -> bool:
 
 def _see(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> WorkingSetState:
     """Compute the gap, and what the next step asks of all coordinates, by one call."""
-    model, scores, found = problem.smooth, np.empty(problem.shape), np.empty(4)
-    term = problem.term.parameters(problem.shape)[1:5]
-    kernels.small_models.look(state.x, state.gradient, model.lipschitz, *term, scores, found)
+    model, term, scores, found = problem.smooth, problem.term, np.empty(problem.shape), np.empty(3)
+    t, numbers = term.dual_scale(-state.gradient), term.parameters(problem.shape)[1:5]
+    kernels.small_models.look(state.x, state.gradient, model.lipschitz, *numbers, t, scores, found)
     state.theta, state.sight = -slope, (problem, scores, found)
-    state.residual = float(model.loss.gap(state.z, found[2] * slope, model.weights) + found[3])
+    state.residual = float(model.loss.gap(state.z, t * slope, model.weights) + found[2])
     return state
 
 
@@ -433,14 +435,18 @@ def minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps: int,
 
 def _take_face(H: Array, g: Array, x: Array, term: tuple[Array, ...], signs: Array) -> None:
     """Take a Newton step on the face, cut where signs change, if it lowers the model."""
-    m = len(x)
-    face, matrix, right = np.empty(m, np.int64), np.empty(m * m, x.dtype), np.empty(m, x.dtype)
-    f = kernels.small_models.face_system(H, g, x, *term[:2], signs, face, matrix, right)
-    F, right = matrix[: f * f].reshape(f, f).T, right[:f]  # symmetric; in the order that LAPACK wants
+    face = np.flatnonzero(signs)
+    if len(face) == 0:
+        return
+    weight, ridge = term[0][face], term[1][face]
+    right = -(g[face] + weight * signs[face] + ridge * x[face])
     solve = lapack.dposv if x.dtype == np.float64 else lapack.sposv
-    _, d, info = solve(F, right, lower=1)
-    if info:
-        F[np.arange(f), np.arange(f)] += DAMPING * max(float(F.diagonal().mean()), 1e-300)
-        _, d, info = solve(F, right, lower=1)
-    if not info:
-        kernels.small_models.face_step(H, g, x, *term, signs, face, d, np.empty(m, x.dtype))
+    for damping in (0.0, DAMPING):
+        matrix = H[face[:, None], face]
+        diagonal = matrix.reshape(-1)[:: len(face) + 1]
+        diagonal += ridge
+        diagonal += damping * max(float(diagonal.mean()), 1e-300)
+        _, d, info = solve(matrix.T, right, lower=1, overwrite_a=1)  # symmetric; in the order that LAPACK wants
+        if not info:
+            kernels.small_models.face_step(H, g, x, *term, signs, face, d, np.empty_like(x))
+            return
