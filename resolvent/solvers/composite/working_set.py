@@ -286,9 +286,10 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         """Minimise f + g over the block by proximal Newton steps; return the derivative of the loss."""
         loss, weights = problem.smooth.loss, problem.smooth.weights
         value, slope, curvature = loss.evaluate(state.z, weights)
-        g, current = block.pick(problem, state, slope), np.inf
+        g, current, penalty = block.pick(problem, state, slope), np.inf, block.value(x)
+        violation = largest_violation if _is_small(problem, state) else Block.violation
         for attempt in range(12):
-            last, current = current, block.violation(x, g)
+            last, current = current, violation(block, x, g)
             if attempt and current <= min(5 * accuracy, 0.1) * worst:
                 break
             new = x.copy()
@@ -301,23 +302,24 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             else:
                 column_minimise(block, curvature, slope.copy(), new, self.sweeps, 0.05 * current)
             d = new - x
-            moved = block.predict(d)
-            slack = float(g @ d) + block.value(new) - block.value(x)
-            step, old = 1.0, value + block.value(x)
+            moved, reached = block.predict(d), block.value(new)
+            slack = float(g @ d) + reached - penalty
+            step, old = 1.0, value + penalty
             rounding = 8 * np.finfo(x.dtype).eps * abs(old)
             while step > 1e-8:
                 trial, z = (new, state.z + moved) if step == 1 else (x + step * d, state.z + step * moved)
                 found = loss.evaluate(z, weights)
-                if found[0] + block.value(trial) <= old + ARMIJO * step * slack + rounding:
+                if found[0] + reached <= old + ARMIJO * step * slack + rounding:
                     break
                 step *= 0.5
+                reached = block.value(x + step * d)
             else:
                 break
-            x[:], state.z = trial, z
+            x[:], state.z, penalty = trial, z, reached
             value, slope, curvature = found
             g = block.correlate(slope)
-        reached: Array = slope
-        return reached
+        found_slope: Array = slope
+        return found_slope
 
     def _refresh(self, state: WorkingSetState, curvature: Array, slow: bool) -> None:
         """Make the model anew where the second derivatives have changed much since, or steps gain little."""
@@ -421,6 +423,15 @@ def _see(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> Wor
     state.theta, state.sight = -slope, (problem, scores, found)
     state.residual = float(model.loss.gap(state.z, t * slope, model.weights) + found[2])
     return state
+
+
+def largest_violation(block: Block, x: Array, g: Array) -> float:
+    """Do what `Block.violation` does with one call."""
+    if x.dtype != np.float64:  # not worth compiling once more
+        return block.violation(x, g)
+    found = np.empty(3)
+    kernels.small_models.look(x, g, g, *block.term, 1.0, np.empty(len(x)), found)
+    return float(found[0])
 
 
 def minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps: int, target: float) -> None:
