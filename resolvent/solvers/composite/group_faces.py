@@ -26,7 +26,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from resolvent import kernels
-from resolvent.solvers.composite.group_model import DAMPING, GroupBlock, Term
+from resolvent.solvers.composite.group_model import GroupBlock, Term
 from resolvent.typing import Array
 
 __all__ = ["ColumnModel", "GramModel"]
@@ -34,8 +34,20 @@ __all__ = ["ColumnModel", "GramModel"]
 ROUNDS = 200
 """Rounds of sweeps on one model, and steps of conjugate gradients."""
 
-HALVINGS = 6
-"""Of a Newton step on a face."""
+CHANGES = 10
+"""Of the face in a Newton step."""
+
+LEAST_DAMPING = 1e-5
+"""Of the diagonal of H, added to the Newton matrix after steps that failed: H may be singular."""
+
+PARTS = 0.5, 0.25, 0.125
+"""Of a Newton step, tried where whole ones fail."""
+
+LONGEST_WAIT = 15
+"""Rounds without a Newton step after some that did not lower the model."""
+
+DAMPING = 1e-10
+"""Of the mean diagonal entry, added to the diagonal where a factorisation needs it."""
 
 FLAT = 1e-13
 """Curvature below this part of the diagonal counts as none."""
@@ -72,18 +84,21 @@ class Model(ABC):
 
     def __init__(self, block: GroupBlock) -> None:
         self.block, self.term, self._change = block, block.term, np.zeros(1)
+        self._damping = 0.0
 
     def minimise(self, sweeps: int, target: float) -> Array:
         """Return the coordinates at which rounds of so many sweeps change no gradient by more than the target."""
-        before, small = np.zeros(0), True
+        before, small, refused, wait = np.zeros(0), True, 0, 0
         for _ in range(ROUNDS if len(self.term.owners) else 0):
             self._sweep(sweeps if small else 2 * sweeps, target)
             if self._change[0] <= target:
                 break
             signs = _signs(self.coordinates, self.term)
             small = np.count_nonzero(signs) <= DENSE * self.block.units.responses
-            if small or np.array_equal(signs, before):
-                self._newton(signs, target)
+            wait -= 1
+            if wait < 0 and (small or np.array_equal(signs, before)):
+                refused = 0 if self._newton(signs, target) else refused + 1
+                wait = min(2**refused - 1, LONGEST_WAIT)
             before = signs
         return self.coordinates
 
@@ -97,6 +112,10 @@ class Model(ABC):
     @abstractmethod
     def _slope(self) -> Array:
         """Return the gradient of the model, without the term."""
+
+    @abstractmethod
+    def _slope_at(self, d: Array) -> Array:
+        """Return the gradient after a step."""
 
     @abstractmethod
     def _matrix(self, columns: Array) -> Array:
@@ -113,20 +132,51 @@ class Model(ABC):
     @abstractmethod
     def _take(self, d: Array, carried: Any) -> None: ...
 
-    def _newton(self, signs: Array, target: float) -> None:
-        """Take a Newton step on the face, cut where signs change or groups vanish, if it lowers the model."""
-        face = _face(self.coordinates, self._slope(), self.term, signs)
-        d = self._direction(face, target)
-        if d is None:
-            return
-        x = self.coordinates
-        for halving in range(HALVINGS):
+    def _newton(self, signs: Array, target: float) -> bool:
+        """Take a Newton step on the face, and say whether one lowers the model.
+
+        What would turn round goes to zero, or stops at its bound. Where the model does not fall, it stays there, and
+        another step is made from there on the smaller face; last come shorter parts of the first step, down to where
+        the first sign changes.
+        """
+        x, d, first = self.coordinates, np.zeros(0), None
+        fixed, slope = np.zeros(len(x)), self._slope()
+        for _ in range(CHANGES):
+            face = _face(x + fixed, slope, self.term, signs)
+            face.bend += self._damping * self._diagonal()[face.at]
+            step = self._direction(face, target)
+            if step is None:
+                break
+            if first is None:
+                first, d = face, step
+            moved = fixed.copy()
+            moved[face.at], stopped = _cut(x[face.at], step, self.term, face)
+            if self._accept(x, moved):
+                self._damping = 0.1 * self._damping if self._damping > LEAST_DAMPING else 0.0
+                return True
+            stopped = face.at[stopped]
+            if not len(stopped) or len(stopped) == len(face.at):
+                break
+            fixed[stopped], signs = moved[stopped], signs.copy()
+            signs[stopped] = 0
+            slope = self._slope_at(fixed)
+        self._damping = max(LEAST_DAMPING, 10 * self._damping)
+        if first is None:
+            return False
+        for part in (*PARTS, _first_change(x[first.at], d, self.term, first)):
             moved = np.zeros(len(x))
-            moved[face.at] = _cut(x[face.at], 0.5**halving * d, self.term, face)
-            change, carried = self._along(moved)
-            if change + self.term.change(x, moved) < 0:
-                self._take(moved, carried)
-                return
+            moved[first.at], _ = _cut(x[first.at], part * d, self.term, first)
+            if self._accept(x, moved):
+                return True
+        return False
+
+    def _accept(self, x: Array, moved: Array) -> bool:
+        """Take a step if it lowers the model."""
+        change, carried = self._along(moved)
+        lower = change + self.term.change(x, moved) < 0
+        if lower:
+            self._take(moved, carried)
+        return lower
 
     def _direction(self, face: Face, target: float) -> Array | None:
         """Return the Newton step, None where there is none."""
@@ -138,10 +188,11 @@ class Model(ABC):
         columns, place = np.unique(position, return_inverse=True)
         if k == 1 and len(columns) <= DENSE:
             return _by_factor(self._matrix(position), face)
-        if k > 1 and len(columns) <= DENSE:
-            order = _rows(face, place, response, k)
-            if order is not None:
-                return _by_rows(self._matrix(columns), face, order, k)
+        order = _rows(face, place, response, k) if k > 1 and len(columns) <= DENSE else None
+        if order is not None:
+            return _by_rows(self._matrix(columns), face, order, k)
+        if k > 1 and len(face.at) <= DENSE:
+            return _by_factor(np.where(response[:, None] == response, self._matrix(position), 0), face)
         product = self._product(columns)
         wide = np.zeros((len(columns), k))
 
@@ -181,6 +232,10 @@ class GramModel(Model):
 
     def _slope(self) -> Array:
         found: Array = self.g[self.place]
+        return found
+
+    def _slope_at(self, d: Array) -> Array:
+        found: Array = (self.g + self._along(d)[1])[self.place]
         return found
 
     def _matrix(self, columns: Array) -> Array:
@@ -232,6 +287,9 @@ class ColumnModel(Model):
     def _slope(self) -> Array:
         return self.block.correlate(self.r.reshape(self.shape).T)
 
+    def _slope_at(self, d: Array) -> Array:
+        return self.block.correlate((self.r + self._along(d)[1]).reshape(self.shape).T)
+
     def _matrix(self, columns: Array) -> Array:
         curvature = None if len(self.curvature) == 1 else self.curvature
         return self.block.gram_of(columns, curvature)
@@ -277,16 +335,24 @@ def _face(x: Array, g: Array, term: Term, signs: Array) -> Face:
     return Face(at, owners, signs, bend + term.ridge[at], root, right)
 
 
-def _cut(old: Array, d: Array, term: Term, face: Face) -> Array:
-    """Return the step d, with signs that it would change and groups that it would turn round going to zero."""
+def _first_change(old: Array, d: Array, term: Term, face: Face) -> float:
+    """Return the part of the step d, at most 1, at which the first sign changes."""
+    turning = (old + d) * face.signs < 0
+    turning &= term.weight[face.at] > 0
+    return float((-old[turning] / d[turning]).min(initial=1.0))
+
+
+def _cut(old: Array, d: Array, term: Term, face: Face) -> tuple[Array, Array]:
+    """Return the step d, where signs that it would change and groups that it would turn go to zero, and what stops."""
     new = old + d
-    new[(new * face.signs < 0) & (term.weight[face.at] > 0)] = 0
+    stopped = (new * face.signs < 0) & (term.weight[face.at] > 0)
     group = term.grouped[face.at]
     if group.any():
         along = np.bincount(face.owners, old * new)[face.owners]
-        new[group & (along <= 0)] = 0
-    found: Array = np.clip(new, term.lower[face.at], term.upper[face.at]) - old
-    return found
+        stopped |= group & (along <= 0)
+    lower, upper = term.lower[face.at], term.upper[face.at]
+    step = np.where(stopped, -old, np.clip(d, lower - old, upper - old))
+    return step, stopped | (new < lower) | (new > upper)
 
 
 def _factored(matrix: Array, right: Array) -> Array | None:

@@ -18,10 +18,7 @@ from resolvent.problems.losses import LeastSquares, Softmax
 from resolvent.problems.term_base import ByCoordinate
 from resolvent.typing import Array, Point
 
-__all__ = ["DAMPING", "GroupBlock", "Spectra", "Term", "Units", "ranges"]
-
-DAMPING = 1e-10
-"""Of the mean diagonal entry, added to the diagonal where a factorisation needs it."""
+__all__ = ["GroupBlock", "Spectra", "Term", "Units", "ranges"]
 
 CHUNK = 64
 """Columns from which small matrices of units are made at a time."""
@@ -314,9 +311,7 @@ class GroupBlock:
             H[np.ix_(some, some)] = self._product(part, self._scaled(part, D[:, c]))
         if softmax:
             H -= self._of_pairs(D)
-        H.flat[:: len(H) + 1] += DAMPING * max(float(np.trace(H)) / max(len(H), 1), 1e-300)
-        if damping > 0:
-            H.flat[:: len(H) + 1] += damping * (self.smooth.loss.curvature_bound or D.max()) * self._squares()
+        H.flat[:: len(H) + 1] += damping * (self.smooth.loss.curvature_bound or D.max()) * self._squares()
         return H
 
     def _squares(self) -> Array:

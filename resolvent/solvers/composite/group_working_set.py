@@ -24,7 +24,7 @@ import scipy.sparse as sp
 
 from resolvent.errors import ProblemError
 from resolvent.problems.composite import CompositeProblem
-from resolvent.problems.losses import Softmax
+from resolvent.problems.losses import Huber, Softmax, SquaredHinge
 from resolvent.problems.term_base import DECREASE, DISTANCE, ByCoordinate, ByGroup
 from resolvent.solvers.base import Solver, State, is_number, is_whole, require
 from resolvent.solvers.composite.group_faces import ColumnModel, GramModel
@@ -41,7 +41,10 @@ MODELS = 12
 SHORTEST = 1e-4
 """Shorter steps are not taken; the next model is damped."""
 LEAST_DAMPING = 1e-3
-"""Of the bounds of the curvature in single coordinates, added to a model after a short step."""
+"""Of the bounds of the curvature in single coordinates, added to a model after a short step, and to the first one of a
+loss with straight pieces."""
+NO_DAMPING = 1e-10
+"""What is always added."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -233,7 +236,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
         """Minimise f + g over the block by proximal Newton steps, damped after those that had to be cut short."""
         loss, weights, z, x = problem.smooth.loss, problem.smooth.weights, state.z, block.gather(state.x)
         value, slope, curvature = loss.evaluate(z, weights)
-        damping = 0.0
+        damping = LEAST_DAMPING if isinstance(loss, Huber | SquaredHinge) else NO_DAMPING
         for attempt in range(MODELS):
             g = block.correlate(slope)
             current = block.term.violation(x, g)
@@ -249,7 +252,10 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
                 if grown <= ARMIJO * step * slack + rounding:
                     break
                 step *= 0.5
-            damping = max(LEAST_DAMPING, 10 * damping) if step < 0.2 else (0.1 * damping if step == 1 else damping)
+            if step < 0.2:
+                damping = max(LEAST_DAMPING, 10 * damping)
+            elif step == 1:
+                damping = max(NO_DAMPING, 0.1 * damping)
             if step > SHORTEST:
                 x, z = x + step * d if step < 1 else new, z + step * moved
                 value, slope, curvature = loss.evaluate(z, weights)
@@ -261,8 +267,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
     ) -> GramModel | ColumnModel:  # fmt: skip
         """Return the model at x, with the derivative and the curvature of the loss."""
         if block.units.responses == 1 and self._by_columns(block):
-            if damping > 0:
-                curvature = curvature + damping * (problem.smooth.loss.curvature_bound or curvature.max())
+            curvature = curvature + damping * (problem.smooth.loss.curvature_bound or curvature.max())
             return ColumnModel(block, curvature, slope, x.copy())
         softmax = isinstance(problem.smooth.loss, Softmax)
         return GramModel(block, block.hessian(_mass(problem, slope) if softmax else curvature, damping), g, x)
