@@ -106,9 +106,8 @@ def gram_path(
     low, up = problem.term.parameters(problem.shape)[3:5]
     x = np.clip(coefficients(problem.x0), low, up)
     walker = Walker(G, c, float(wy @ y), x, x @ G - c, solver)
-    tolerances = [stop.tolerances(problem.dtype)] * len(problems)
-    answers, steps = [], []
-    for one, (atol, rtol) in zip(problems, tolerances, strict=True):
+    (atol, rtol), answers, steps = stop.tolerances(problem.dtype), [], []
+    for one in problems:
         steps.append(walker.solve(one, MARGIN * (atol + rtol * one.scale())))
         answers.append(walker.x.copy())
     problems[0].counts["columns"] += 2 * model.p
@@ -124,25 +123,24 @@ def _confirmed(
     seconds: float,
 ) -> list[Result | None]:
     """Return results where the residual on A meets the tolerance."""
-    model, begun = problems[0].smooth, perf_counter()
+    model, begun, (atol, rtol) = problems[0].smooth, perf_counter(), stop.tolerances(problems[0].dtype)
     some = np.flatnonzero(X.any(axis=0))
     Z = X[:, some] @ model.A[:, some].T
     if model.offset is not None:
         Z += model.offset
     slopes = Z - model.loss.targets if model.weights is None else model.weights * (Z - model.loss.targets)
-    gradients = slopes @ model.A
+    gradients, thetas = slopes @ model.A, np.negative(slopes, out=slopes)
     seconds = (seconds + perf_counter() - begun) / len(problems)
     results: list[Result | None] = []
-    for problem, x, z, slope, gradient, taken in zip(problems, X, Z, slopes, gradients, steps, strict=True):
-        atol, rtol = stop.tolerances(problem.dtype)
+    for problem, x, z, theta, gradient, taken in zip(problems, X, Z, thetas, gradients, steps, strict=True):
         state = WorkingSetState(
-            x=x, scale=problem.scale(), theta=-slope, z=z.copy(), gradient=gradient.copy(), members=np.flatnonzero(x),
+            x=x, scale=problem.scale(), theta=theta, z=z, gradient=gradient, members=np.flatnonzero(x),
             H=np.zeros((0, 0)), curvature=np.zeros(0), iterations=taken, atol=atol, rtol=rtol,
             limit=solver.usual_iterations, model=model, status=Status.CONVERGED,
         )  # fmt: skip
         with problem.counted_as("check"):
             problem.counts["columns"] += len(some) + model.p
-            state.residual = problem.measure(x, z, state.theta, -gradient)
+            state.residual = problem.measure(x, z, theta, -gradient)
         results.append(_result(problem, state, solver, stop, seconds) if state.met else None)
     return results
 
