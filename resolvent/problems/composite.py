@@ -276,8 +276,9 @@ class CompositeProblem(Problem):
         Returns
         -------
         float
-            inf where no dual point was found near theta. Cost: passes over x and z alone; one or more over A where an
-            intercept or unpenalised coordinates ask for another theta.
+            Where no dual point was found near theta, that of theta = 0, which is one: P(x) less the infimum of the loss.
+            Cost: passes over x and z alone; one or more over A where an intercept or unpenalised coordinates ask for
+            another theta.
         """
         w, c = (x[0], correlation[0]) if self.intercept else (x, correlation)
         if not (arrays.is_finite(x) and arrays.is_finite(correlation)):
@@ -287,9 +288,12 @@ class CompositeProblem(Problem):
         if z is None or theta is None:
             return float(self.term.gap(w, c))
         found = self._into_dual_set(z, theta, c, correlation[1] if self.intercept else None)
-        if found is None:
-            return np.inf
-        theta, c = found
+        gap = np.inf if found is None else self._gap(w, z, *found)
+        return gap if gap < np.inf else self._gap(w, z, np.zeros_like(theta), np.zeros_like(c))
+
+    def _gap(self, w: Array, z: Array, theta: Array, c: Array) -> float:
+        """Return the gap of the multiple of theta that lies in the dual set, c = A^T theta; inf outside that of the
+        loss."""
         t = self.term.dual_scale(c)
         w, c = w.astype(np.float64, copy=False), c.astype(np.float64, copy=False)  # t c in float32 may leave the domain
         return float(self.smooth.loss.gap(z, -t * theta, self.smooth.weights) + self.term.gap(w, t * c))

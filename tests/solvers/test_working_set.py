@@ -345,3 +345,19 @@ def test_small_problems_whose_term_changes(rng):
         one, two = (WorkingSet(first=5).step(other, s) for s in (state, copied))
         assert np.array_equal(one.x, two.x)
         assert one.residual == two.residual
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("intercept", [False, True])
+def test_coordinates_without_a_penalty(rng, name, intercept):
+    """Far from the optimum there is no dual point near, and the gap is that of theta = 0: the start is no error."""
+    A, b = design(rng, n=80, p=40)
+    weight = np.full(40, 2.0)
+    weight[:6] = 0
+    problem = problem_of(A, LOSSES[name](b + 5 * rng.standard_normal(80)), terms.L1(weight), intercept=intercept)
+    result = rs.solve(problem, WorkingSet(), stop=rs.Stop(rtol=1e-8))
+    assert result.success
+    gradient = problem.gradient(result.x)
+    g = gradient[0] if intercept else gradient
+    assert np.abs(g[:6]).max() <= 1e-3 * np.abs(problem.gradient(problem.x0)[0]).max()
+    assert (np.abs(g[6:]) <= 2.0 + 1e-2).all()
