@@ -43,6 +43,12 @@ LEAST_DAMPING = 1e-5
 PARTS = 0.5, 0.25, 0.125
 """Of a Newton step, tried where whole ones fail."""
 
+NEAR = 3
+"""Times its target may a model be from optimal; the steps of a group that is almost zero are small."""
+
+EXTRA = 5
+"""Rounds for models that are further."""
+
 LONGEST_WAIT = 15
 """Rounds without a Newton step after some that did not lower the model."""
 
@@ -88,11 +94,14 @@ class Model(ABC):
 
     def minimise(self, sweeps: int, target: float) -> Array:
         """Return the coordinates at which rounds of so many sweeps change no gradient by more than the target."""
-        before, small, refused, wait = np.zeros(0), True, 0, 0
+        before, small, refused, wait, extra = np.zeros(0), True, 0, 0, 0
         for _ in range(ROUNDS if len(self.term.owners) else 0):
             self._sweep(sweeps if small else 2 * sweeps, target)
             if self._change[0] <= target:
-                break
+                far = self.term.violation(self.coordinates, self._slope())
+                extra += 1
+                if far <= NEAR * target or extra > EXTRA:
+                    break
             signs = _signs(self.coordinates, self.term)
             small = np.count_nonzero(signs) <= DENSE * self.block.units.responses
             wait -= 1
