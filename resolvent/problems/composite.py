@@ -276,9 +276,9 @@ class CompositeProblem(Problem):
         Returns
         -------
         float
-            Where no dual point was found near theta, that of theta = 0, which is one: P(x) less the infimum of the loss.
-            Cost: passes over x and z alone; one or more over A where an intercept or unpenalised coordinates ask for
-            another theta.
+            Where no dual point was found near theta, that of theta = 0, which is one: P(x) less the infimum of the
+            loss. Cost: passes over x and z alone; one or more over A where an intercept or unpenalised coordinates ask
+            for another theta.
         """
         w, c = (x[0], correlation[0]) if self.intercept else (x, correlation)
         if not (arrays.is_finite(x) and arrays.is_finite(correlation)):

@@ -255,10 +255,8 @@ def test_options_and_refusals(rng):
         with pytest.raises(OptionError, match=message):
             WorkingSet(**options)
     group = problem_of(A, losses.LeastSquares(b), terms.GroupL1(Blocks.equal(6, 2), 1.0))
-    with pytest.raises(ProblemError, match="convex term by coordinate, got GroupL1"):
+    with pytest.raises(ProblemError, match="term by coordinate, got GroupL1"):
         rs.solve(group, WorkingSet())
-    with pytest.raises(ProblemError, match="convex term by coordinate, got MCP"):
-        rs.solve(problem_of(A, losses.LeastSquares(b), terms.MCP(1.0)), WorkingSet())
     with pytest.raises(ProblemError, match="loss of a LinearModel"):
         rs.solve(CompositeProblem(smooth=Quadratic(np.eye(2), np.ones(2)), term=terms.L1(1.0)), WorkingSet())
     with pytest.raises(OptionError, match="positive numbers"):
@@ -361,3 +359,46 @@ def test_coordinates_without_a_penalty(rng, name, intercept):
     g = gradient[0] if intercept else gradient
     assert np.abs(g[:6]).max() <= 1e-3 * np.abs(problem.gradient(problem.x0)[0]).max()
     assert (np.abs(g[6:]) <= 2.0 + 1e-2).all()
+
+
+BENT = {"MCP": terms.MCP(3.0), "SCAD": terms.SCAD(3.0), "L05": terms.L05(3.0)}
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_terms_that_are_not_convex_with_orthogonal_columns(rng, name):
+    """Every coordinate stands alone, so that the prox is the answer."""
+    Q = np.linalg.qr(rng.standard_normal((50, 20)))[0]
+    b = 8 * rng.standard_normal(50)
+    problem = problem_of(Q, losses.LeastSquares(b), BENT[name])
+    result = rs.solve(problem, WorkingSet(), stop=TIGHT)
+    expected = BENT[name].prox(Q.T @ b)
+    assert np.allclose(result.x, expected, atol=1e-10)
+    assert 0 < np.count_nonzero(expected) < 20
+
+
+@pytest.mark.parametrize("name", BENT)
+@pytest.mark.parametrize("loss", ["least squares", "logistic", "huber", "squared hinge"])
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_terms_that_are_not_convex(rng, name, loss, share):
+    A, b = design(rng, n=80, share=share)
+    problem = problem_of(sp.csc_array(A) if share < 1 else A, LOSSES[loss](b), BENT[name], intercept=share < 1)
+    result = rs.solve(problem, WorkingSet(), stop=rs.Stop(rtol=1e-8))
+    assert result.status is Status.CONVERGED
+    w = result.x[0] if share < 1 else result.x
+    assert 0 < np.count_nonzero(w) < 60
+    assert not problem.has_gap
+    assert problem.residual(result.x) <= 1e-8 * problem.scale()
+    assert problem.objective(result.x) < problem.objective(problem.x0)
+
+
+def test_a_path_of_a_term_that_is_not_convex(rng):
+    A, b = design(rng)
+    found = path(problem_of(A, losses.LeastSquares(b), terms.MCP(1.0)), [60.0, 30.0, 10.0])
+    assert found.success
+    assert np.count_nonzero(found.x[2]) >= np.count_nonzero(found.x[0]) > 0
+
+
+def test_a_term_that_is_not_convex_needs_bounded_curvature(rng):
+    A, b = design(rng)
+    with pytest.raises(ProblemError, match="bounded curvature for MCP"):
+        rs.solve(problem_of(A, LOSSES["poisson"](b), terms.MCP(1.0)), WorkingSet())

@@ -7,9 +7,19 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from resolvent.kernels.cpu.prox import _bent_step
 from resolvent.typing import Array
 
-__all__ = ["columns_dots", "columns_gram", "gram_sweeps", "has_repeats", "squares", "sweeps_dense", "sweeps_sparse"]
+__all__ = [
+    "bent_sweeps",
+    "columns_dots",
+    "columns_gram",
+    "gram_sweeps",
+    "has_repeats",
+    "squares",
+    "sweeps_dense",
+    "sweeps_sparse",
+]
 
 TILE = 32
 
@@ -51,6 +61,37 @@ def gram_sweeps(
                 for j in range(m):
                     g[j] += d * row[j]
                 largest = max(largest, abs(d) * (H[i, i] + ridge[i]))
+        if largest <= tolerance:
+            break
+    change[0] = largest
+
+
+@compiled
+def bent_sweeps(
+    H: Array,
+    g: Array,
+    x: Array,
+    kind: int,
+    weight: Array,
+    gamma: float,
+    sweeps: int,
+    tolerance: float,
+    change: Array,
+) -> None:
+    m, largest = len(x), 0.0
+    for _ in range(sweeps):
+        largest = 0.0
+        for i in range(m):
+            h = np.float64(H[i, i])
+            if h <= 0:
+                continue
+            d = _bent_step(np.float64(x[i]), np.float64(g[i]), h, kind, np.float64(weight[i]), gamma)
+            if d != 0:
+                x[i] += d
+                row = H[i]
+                for j in range(m):
+                    g[j] += d * row[j]
+                largest = max(largest, abs(d) * h)
         if largest <= tolerance:
             break
     change[0] = largest

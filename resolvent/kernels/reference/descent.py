@@ -25,9 +25,19 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from resolvent.kernels.reference.prox import HALF, MCP, SCAD, _bent_step
 from resolvent.typing import Array
 
-__all__ = ["columns_dots", "columns_gram", "gram_sweeps", "has_repeats", "squares", "sweeps_dense", "sweeps_sparse"]
+__all__ = [
+    "bent_sweeps",
+    "columns_dots",
+    "columns_gram",
+    "gram_sweeps",
+    "has_repeats",
+    "squares",
+    "sweeps_dense",
+    "sweeps_sparse",
+]
 
 
 def gram_sweeps(
@@ -54,6 +64,38 @@ def gram_sweeps(
     change[0] = _sweeps(
         lambda i: float(g[i]), move, diagonal, x, (weight, ridge, lower, upper), sweeps, tolerance, False
     )
+
+
+def bent_sweeps(
+    H: Array,
+    g: Array,
+    x: Array,
+    kind: int,
+    weight: Array,
+    gamma: float,
+    sweeps: int,
+    tolerance: float,
+    change: Array,
+) -> None:
+    """Do what `gram_sweeps` does for a penalty that is not convex: kinds and formulas are those of `prox`.
+
+    Each coordinate goes to its global minimiser. Work: as there.
+    """
+    m = len(x)
+    for _ in range(sweeps):
+        change[0] = 0
+        for i in range(m):
+            h = np.float64(H[i, i])
+            if h <= 0:
+                continue
+            at, slope, bend, w = (np.full(1, v, np.float64) for v in (x[i], g[i], h, weight[i]))
+            d = float(_bent_step(at, slope, bend, kind, w, gamma)[0])
+            if d != 0:
+                x[i] += d
+                g[:] += d * H[i, :m]
+                change[0] = max(change[0], abs(d) * h)
+        if change[0] <= tolerance:
+            break
 
 
 def sweeps_dense(
@@ -209,6 +251,14 @@ def _gram_sweeps(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     return made
 
 
+def _bent_sweeps(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made = []
+    for H, g, x, weight, *_ in _gram_sweeps(rng, dtype):
+        for kind in (MCP, SCAD, HALF):
+            made.append((H.copy(), g.copy(), x.copy(), kind, weight, 3.7, 1, 1e-9, np.zeros(1, dtype)))
+    return made
+
+
 def _sweeps_dense(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
     for A, members, term in _blocks(rng, dtype):
@@ -267,6 +317,7 @@ def _has_repeats(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
 
 
 EXAMPLES: dict[str, Callable[..., Any]] = {
+    "bent_sweeps": _bent_sweeps,
     "columns_dots": _columns_dots,
     "columns_gram": _columns_gram,
     "gram_sweeps": _gram_sweeps,

@@ -19,9 +19,10 @@ from scipy.linalg import lapack
 
 from resolvent import kernels
 from resolvent.problems.composite import CompositeProblem
+from resolvent.problems.term_base import STEP
 from resolvent.typing import Array, Point
 
-__all__ = ["DAMPING", "Block", "coefficients", "column_minimise", "gram_minimise"]
+__all__ = ["DAMPING", "Block", "bent_minimise", "coefficients", "column_minimise", "gram_minimise"]
 
 DAMPING = 1e-10
 """Of the mean diagonal entry, added to the diagonal where a factorisation needs it."""
@@ -52,6 +53,8 @@ class Block:
         self.columns: Any = sp.csc_array(ones) if self.sparse else ones
         self._rows: Any = None
         self.term: tuple[Array, ...] = ()
+        self.bend: tuple[int, float] | None = None
+        self.bounds: Any = None
 
     @property
     def order(self) -> int:
@@ -72,6 +75,10 @@ class Block:
         p = problem.term.parameters(problem.shape, problem.dtype)
         lead = (0.0, 0.0, -np.inf, np.inf)
         self.term = tuple(self._of(values, members, first) for values, first in zip(p[1:5], lead, strict=True))
+        if not problem.term.convex:
+            model = problem.smooth
+            self.bend = p.kind, p.gamma
+            self.bounds = self._of(model.lipschitz, members, model.loss.curvature_bound * model.total_weight)
 
     def _appended(self, A: Array, new: Array) -> Array:
         """Return the columns with new ones of A behind them, in an array that has room for more."""
@@ -116,11 +123,17 @@ class Block:
 
     def value(self, x: Array) -> float:
         weight, ridge, _, _ = self.term
+        if self.bend is not None:
+            return float(kernels.prox.bent_value(x, self.bend[0], weight, self.bend[1]))
         return float(weight @ np.abs(x) + 0.5 * ridge @ (x * x))
 
     def violation(self, x: Array, g: Array) -> float:
         """Return the largest distance of a coordinate's gradient to where it should be."""
         weight, ridge, lower, upper = self.term
+        if self.bend is not None:
+            steps = np.empty_like(x)
+            kernels.prox.bent_scores(x, g, self.bounds, self.bend[0], weight, self.bend[1], STEP, steps)
+            return float((steps * self.bounds).max(initial=0.0))
         h = g + ridge * x
         down = np.where(x > 0, h + weight, h - weight)  # what moving down or up gains
         up = np.where(x < 0, h - weight, h + weight)
@@ -216,6 +229,16 @@ def gram_minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps:
             _face_by_factor(H, g, x, term, signs)
             signs = None
         before = signs
+
+
+def bent_minimise(H: Array, g: Array, x: Array, block: Block, sweeps: int, target: float) -> None:
+    """Do what `gram_minimise` does for a penalty that is not convex, by sweeps alone."""
+    assert block.bend is not None
+    (kind, gamma), change = block.bend, np.zeros(1, x.dtype)
+    for _ in range(ROUNDS):
+        kernels.descent.bent_sweeps(whole(H), g, x, kind, block.term[0], gamma, sweeps, target, change)
+        if change[0] <= target:
+            return
 
 
 def column_minimise(block: Block, curvature: Array, r: Array, x: Array, sweeps: int, target: float) -> None:

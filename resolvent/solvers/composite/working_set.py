@@ -11,7 +11,9 @@ superlinear else (Nutini, Laradji and Schmidt 2022). One step:
    working set are a tenth as far from optimal as the worst was.
 4. One pass over A gives the gradient, and with it the duality gap.
 
-The model's matrix H is kept where it is the same in every step, and grows with the working set.
+The model's matrix H grows with the working set, and is kept until second derivatives have changed. Terms that are not
+convex are minimised by sweeps, each coordinate to its global minimum; where such a step fails to lower the objective,
+the largest second derivatives of the loss take the place of those at x.
 """
 
 from __future__ import annotations
@@ -26,13 +28,14 @@ from resolvent import kernels
 from resolvent.errors import ProblemError
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares
-from resolvent.problems.term_base import DECREASE, DISTANCE, ByCoordinate
+from resolvent.problems.term_base import DECREASE, DISTANCE, STEP, ByCoordinate
 from resolvent.solvers.base import Solver, State, cache, is_number, is_whole, require
 from resolvent.solvers.composite.quadratic_model import (
     DAMPING,
     ROUNDS,
     UNSETTLED,
     Block,
+    bent_minimise,
     coefficients,
     column_minimise,
     gram_minimise,
@@ -96,14 +99,15 @@ class WorkingSetState(State):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
-    """Greedy blocks with Newton steps on faces, for losses of linear models with separable convex terms.
+    """Greedy blocks with Newton steps on faces, for losses of linear models with terms by coordinate.
 
     step:
         ``b <- working set + top scores; x_b <- argmin of the quadratic model of f plus g over b``
     cost:
         one pass over A for the gradient; m^2 n flops for the model of m columns, m^2 for a sweep
     proven:
-        the block that holds the support makes it finite for quadratics, superlinear for losses with second derivatives
+        the block that holds the support makes it finite for quadratics, superlinear for losses with second derivatives;
+        terms that are not convex (by sweeps alone): the objective falls, to a point where no coordinate alone improves
 
     Parameters
     ----------
@@ -194,7 +198,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         block = self._block(problem, state)
         x = block.gather(state.x)
         before = x.copy()
-        accuracy = self._accuracy(state, grown, problem.smooth.entries)
+        accuracy = self._accuracy(state, grown, problem.smooth.entries, problem.has_gap)
         if isinstance(problem.smooth.loss, LeastSquares):
             slope = self._quadratic(problem, state, block, x, accuracy * worst)
         else:
@@ -209,7 +213,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             )
         return state
 
-    def _accuracy(self, state: WorkingSetState, grown: int, work: int) -> float:
+    def _accuracy(self, state: WorkingSetState, grown: int, work: int, gap: bool) -> float:
         """Return how far the block is solved, as a part of the largest violation of optimality.
 
         The gap falls with its square: where the working set hardly grows any more, or its model costs nothing beside
@@ -219,7 +223,8 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         cheap = 100 * m * m <= work
         if not state.residual or (20 * grown > m and not cheap):
             return self.accuracy
-        return min(self.accuracy, max(0.3 * float(np.sqrt(max(state.tolerance, 0.0) / state.residual)), 1e-4))
+        wanted = max(state.tolerance, 0.0) / state.residual
+        return min(self.accuracy, max(0.3 * float(np.sqrt(wanted) if gap else wanted), 1e-4))
 
     def _block(self, problem: CompositeProblem, state: WorkingSetState) -> Block:
         if state.block is None or not np.array_equal(state.block.members, state.members[: len(state.block.members)]):
@@ -235,7 +240,11 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             if state.sight is None or state.sight[0] is not problem:
                 _see(problem, state, problem.smooth.derivative(state.z))
             return float(state.sight[2][0]), state.sight[1].copy()
-        worst = float(problem.term.scores(w, g, 1.0, DISTANCE).max(initial=0.0))
+        if problem.term.convex:
+            worst = float(problem.term.scores(w, g, 1.0, DISTANCE).max(initial=0.0))
+        else:  # where zero is a local minimum whatever the gradient, there is no distance
+            bounds = problem.smooth.lipschitz
+            worst = float((problem.term.scores(w, g, bounds, STEP) * bounds).max(initial=0.0))
         if problem.intercept:
             worst = max(worst, abs(float(problem.smooth.derivative(state.z).sum())))
         return worst, problem.term.scores(w, g, _curvature_bounds(problem, state.z), DECREASE)
@@ -254,16 +263,18 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         return len(joining)
 
     def _by_matrix(self, problem: CompositeProblem, block: Block) -> bool:
-        return block.order <= self.dense * (1 if block.sparse else 6)
+        return block.bend is not None or block.order <= self.dense * (1 if block.sparse else 6)
 
     def _minimise(
-        self, problem: CompositeProblem, state: WorkingSetState, g: Array, x: Array, term: Any, target: float
+        self, problem: CompositeProblem, state: WorkingSetState, g: Array, x: Array, block: Block, target: float
     ) -> None:
-        """Do what `gram_minimise` does; on a small problem with one call for each face."""
-        if not _is_small(problem, state):
-            gram_minimise(state.H, g, x, term, self.sweeps, target)
-            return
-        minimise(state.H, g, x, term, self.sweeps, target)
+        """Minimise model plus term by the matrix; on a small problem with one call for each face."""
+        if block.bend is not None:
+            bent_minimise(state.H, g, x, block, self.sweeps, target)
+        elif _is_small(problem, state):
+            minimise(state.H, g, x, block.term, self.sweeps, target)
+        else:
+            gram_minimise(state.H, g, x, block.term, self.sweeps, target)
 
     def _quadratic(
         self, problem: CompositeProblem, state: WorkingSetState, block: Block, x: Array, target: float
@@ -272,7 +283,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         weights, old = problem.smooth.weights, x.copy()
         if self._by_matrix(problem, block):
             state.H = block.gram(weights, state.H)
-            self._minimise(problem, state, block.pick(problem, state), x, block.term, target)
+            self._minimise(problem, state, block.pick(problem, state), x, block, target)
         else:
             curvature = np.ones(problem.smooth.n, problem.dtype) if weights is None else weights
             column_minimise(block, curvature, problem.smooth.derivative(state.z), x, self.sweeps, target)
@@ -287,6 +298,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         loss, weights = problem.smooth.loss, problem.smooth.weights
         value, slope, curvature = loss.evaluate(state.z, weights)
         g, current, penalty = block.pick(problem, state, slope), np.inf, block.value(x)
+        safe = False
         violation = largest_violation if _is_small(problem, state) else Block.violation
         for attempt in range(12):
             last, current = current, violation(block, x, g)
@@ -294,11 +306,12 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                 break
             new = x.copy()
             if self._by_matrix(problem, block):
-                self._refresh(state, curvature, current > 0.2 * last)
+                if not safe:
+                    self._refresh(state, curvature, current > 0.2 * last)
                 first, state.H = len(state.H), block.gram(state.curvature, state.H)
                 diagonal = np.einsum("ii->i", state.H)
                 diagonal[first:] += DAMPING * max(float(diagonal.mean()), 1e-300)
-                self._minimise(problem, state, g.copy(), new, block.term, 0.05 * current)
+                self._minimise(problem, state, g.copy(), new, block, 0.05 * current)
             else:
                 column_minimise(block, curvature, slope.copy(), new, self.sweeps, 0.05 * current)
             d = new - x
@@ -311,10 +324,14 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                 found = loss.evaluate(z, weights)
                 if found[0] + reached <= old + ARMIJO * step * slack + rounding:
                     break
-                step *= 0.5
+                step = 0.5 * step if block.bend is None else 0.0  # a jump from one minimum to another has no part
                 reached = block.value(x + step * d)
             else:
-                break
+                if block.bend is None or safe:
+                    break
+                safe = True  # a model above f, for which no step fails
+                state.curvature, state.H = _largest_curvature(problem), state.H[:0, :0]
+                continue
             x[:], state.z, penalty = trial, z, reached
             value, slope, curvature = found
             g = block.correlate(slope)
@@ -338,8 +355,10 @@ def refusal(problem: CompositeProblem) -> str:
     """Return why a working set cannot solve a problem, empty where it can."""
     if not problem.linear or problem.smooth.responses != 1 or len(problem.shape) != 1:
         return "WorkingSet needs the loss of a LinearModel with one response"
-    if not isinstance(problem.term, ByCoordinate) or not problem.term.convex:
-        return f"WorkingSet needs a convex term by coordinate, got {type(problem.term).__name__}"
+    if not isinstance(problem.term, ByCoordinate):
+        return f"WorkingSet needs a term by coordinate, got {type(problem.term).__name__}"
+    if not problem.term.convex and problem.smooth.lipschitz is None:
+        return f"WorkingSet needs a loss with bounded curvature for {type(problem.term).__name__}, which is not convex"
     return ""
 
 
@@ -369,6 +388,14 @@ def _curvature_bounds(problem: CompositeProblem, z: Array) -> Array:
             bounds = np.einsum("ij,ij,i->j", model.A, model.A, curvature)
         problem.counts["columns"] += problem.shape[0]
     found: Array = bounds
+    return found
+
+
+def _largest_curvature(problem: CompositeProblem) -> Array:
+    """Return bounds of the second derivatives of the loss by sample."""
+    model = problem.smooth
+    weights = np.ones(model.n, model.dtype) if model.weights is None else model.weights
+    found: Array = model.loss.curvature_bound * weights
     return found
 
 
