@@ -30,8 +30,11 @@ DAMPING = 1e-10
 FEW = 8
 """So few new columns are multiplied with all others one by one; for more the block is turned into rows."""
 
-UNSETTLED = 0.1
+UNSETTLED = 0.2
 """Two rounds agree where at most so large a part of the signs differs."""
+
+TRUNCATED = 15
+"""Iterations of conjugate gradients on a face: an inexact step, and another one after the next rounds."""
 
 ROUNDS = 200
 """Rounds of sweeps on one model."""
@@ -309,7 +312,7 @@ def _face_by_conjugate_gradients(
     inverse = 1 / np.maximum(h[face] + ridge[face], np.finfo(x.dtype).tiny)
     direction = inverse * left
     rz = float(left @ direction)
-    for _ in range(min(ROUNDS, len(face))):
+    for _ in range(min(TRUNCATED, len(face))):
         product = transposed @ (curvature * (A @ direction)) + ridge[face] * direction
         curved = float(direction @ product)
         if not curved > 0:
