@@ -401,3 +401,13 @@ def test_a_term_that_is_not_convex_needs_bounded_curvature(rng):
     A, b = design(rng)
     with pytest.raises(ProblemError, match="bounded curvature for MCP"):
         rs.solve(problem_of(A, LOSSES["poisson"](b), terms.MCP(1.0)), WorkingSet())
+
+
+@pytest.mark.parametrize("dense", [1, 600])
+@pytest.mark.parametrize("delta", [0.2, 0.5])
+def test_losses_without_curvature_at_the_start(rng, dense, delta):
+    """All samples lie where the Huber loss is linear: the model is that of the largest second derivatives."""
+    A, b = design(rng, n=80, p=40, share=0.3)
+    problem = problem_of(sp.csc_array(A), losses.Huber(b + 20 * np.sign(b), delta), terms.L1(0.02 * delta))
+    assert not problem.smooth.loss.curvature(np.zeros(80)).any()
+    assert rs.solve(problem, WorkingSet(dense=dense), stop=rs.Stop(rtol=1e-7)).success

@@ -69,6 +69,7 @@ def gram_sweeps(
 @compiled
 def bent_sweeps(
     H: Array,
+    bounds: Array,
     g: Array,
     x: Array,
     kind: int,
@@ -82,7 +83,7 @@ def bent_sweeps(
     for _ in range(sweeps):
         largest = 0.0
         for i in range(m):
-            h = np.float64(H[i, i])
+            h = max(np.float64(H[i, i]), np.float64(bounds[i]))
             if h <= 0:
                 continue
             d = _bent_step(np.float64(x[i]), np.float64(g[i]), h, kind, np.float64(weight[i]), gamma)

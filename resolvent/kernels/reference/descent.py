@@ -68,6 +68,7 @@ def gram_sweeps(
 
 def bent_sweeps(
     H: Array,
+    bounds: Array,
     g: Array,
     x: Array,
     kind: int,
@@ -79,13 +80,14 @@ def bent_sweeps(
 ) -> None:
     """Do what `gram_sweeps` does for a penalty that is not convex: kinds and formulas are those of `prox`.
 
-    Each coordinate goes to its global minimiser. Work: as there.
+    Each coordinate goes to its global minimiser, of the model with the larger one of H_ii and its bound. Work: as
+    there.
     """
     m = len(x)
     for _ in range(sweeps):
         change[0] = 0
         for i in range(m):
-            h = np.float64(H[i, i])
+            h = np.float64(max(H[i, i], bounds[i]))
             if h <= 0:
                 continue
             at, slope, bend, w = (np.full(1, v, np.float64) for v in (x[i], g[i], h, weight[i]))
@@ -255,7 +257,20 @@ def _bent_sweeps(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
     for H, g, x, weight, *_ in _gram_sweeps(rng, dtype):
         for kind in (MCP, SCAD, HALF):
-            made.append((H.copy(), g.copy(), x.copy(), kind, weight, 3.7, 1, 1e-9, np.zeros(1, dtype)))
+            made.append(
+                (
+                    H.copy(),
+                    1.2 * H.diagonal()[: len(x)],
+                    g.copy(),
+                    x.copy(),
+                    kind,
+                    weight,
+                    3.7,
+                    1,
+                    1e-9,
+                    np.zeros(1, dtype),
+                )
+            )
     return made
 
 

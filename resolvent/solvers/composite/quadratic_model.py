@@ -58,6 +58,7 @@ class Block:
         self.term: tuple[Array, ...] = ()
         self.bend: tuple[int, float] | None = None
         self.bounds: Any = None
+        self.bound = 0.0
 
     @property
     def order(self) -> int:
@@ -78,10 +79,12 @@ class Block:
         p = problem.term.parameters(problem.shape, problem.dtype)
         lead = (0.0, 0.0, -np.inf, np.inf)
         self.term = tuple(self._of(values, members, first) for values, first in zip(p[1:5], lead, strict=True))
-        if not problem.term.convex:
-            model = problem.smooth
-            self.bend = p.kind, p.gamma
+        model = problem.smooth
+        if model.lipschitz is not None:
             self.bounds = self._of(model.lipschitz, members, model.loss.curvature_bound * model.total_weight)
+            self.bound = float(self.bounds.mean()) if self.order else 0.0
+        if not problem.term.convex:
+            self.bend = p.kind, p.gamma
 
     def _appended(self, A: Array, new: Array) -> Array:
         """Return the columns with new ones of A behind them, in an array that has room for more."""
@@ -142,6 +145,10 @@ class Block:
         up = np.where(x < 0, h - weight, h + weight)
         gain = np.maximum(np.where(x > lower, down, 0), np.where(x < upper, -up, 0))
         return float(np.maximum(gain, 0).max(initial=0.0))
+
+    def promise(self, violation: float) -> float:
+        """Return by how much a step of a coordinate that violates optimality so much lowers f + g at least."""
+        return 0.0 if self.bounds is None else 0.5 * violation**2 / max(float(self.bounds.max(initial=0.0)), 1e-300)
 
     def diagonal(self, curvature: Array) -> Array:
         """Return the diagonal of A_b^T D A_b."""
@@ -235,11 +242,15 @@ def gram_minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps:
 
 
 def bent_minimise(H: Array, g: Array, x: Array, block: Block, sweeps: int, target: float) -> None:
-    """Do what `gram_minimise` does for a penalty that is not convex, by sweeps alone."""
+    """Do what `gram_minimise` does for a penalty that is not convex, by sweeps alone.
+
+    Coordinates take the steps of the bounds of their curvature, of which the residual tells how far they still go: with
+    that at x, smaller, they would jump between minima.
+    """
     assert block.bend is not None
     (kind, gamma), change = block.bend, np.zeros(1, x.dtype)
     for _ in range(ROUNDS):
-        kernels.descent.bent_sweeps(whole(H), g, x, kind, block.term[0], gamma, sweeps, target, change)
+        kernels.descent.bent_sweeps(whole(H), block.bounds, g, x, kind, block.term[0], gamma, sweeps, target, change)
         if change[0] <= target:
             return
 
@@ -304,7 +315,7 @@ def _face_by_conjugate_gradients(
     block: Block, curvature: Array, r: Array, h: Array, x: Array, signs: Array, target: float
 ) -> None:
     weight, ridge, _, _ = block.term
-    face = np.flatnonzero(signs)
+    face = np.flatnonzero((signs != 0) & (h + ridge > DAMPING * h.max()))
     A = block.columns[:, face]
     transposed = A.T.tocsr() if block.sparse else A.T
     right = -(transposed @ r + weight[face] * signs[face] + ridge[face] * x[face])

@@ -51,6 +51,10 @@ CROWDED = 0.8
 """With so large a part of the working set not zero, it grows thrice as fast."""
 DRIFT = 0.2
 """By how much second derivatives may change before the model is made anew, as a part of their sum."""
+SHORTEST = 1e-4
+"""Steps of a line search below this part of a Newton step say that second derivatives at a point are no guide."""
+LEAST = 1e-3
+"""Diagonals of the model are damped as if they were at least so large a part of their bound."""
 REFRESH = 30
 """Steps after which predictions are computed from their definition."""
 SMALL = 1_000_000
@@ -310,16 +314,19 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                     self._refresh(state, curvature, current > 0.2 * last)
                 first, state.H = len(state.H), block.gram(state.curvature, state.H)
                 diagonal = np.einsum("ii->i", state.H)
-                diagonal[first:] += DAMPING * max(float(diagonal.mean()), 1e-300)
+                diagonal[first:] += DAMPING * max(float(diagonal.mean()), LEAST * block.bound)
                 self._minimise(problem, state, g.copy(), new, block, 0.05 * current)
             else:
-                column_minimise(block, curvature, slope.copy(), new, self.sweeps, 0.05 * current)
+                bends = state.curvature if safe else curvature
+                column_minimise(block, bends, slope.copy(), new, self.sweeps, 0.05 * current)
             d = new - x
             moved, reached = block.predict(d), block.value(new)
             slack = float(g @ d) + reached - penalty
-            step, old = 1.0, value + penalty
+            old = value + penalty
             rounding = 8 * np.finfo(x.dtype).eps * abs(old)
-            while step > 1e-8:
+            promised = 0.0 if safe else 0.1 * block.promise(current)  # by steps of single coordinates
+            step = 1.0 if -slack >= promised - rounding else 0.0  # where there is no curvature nothing moves
+            while step > SHORTEST:
                 trial, z = (new, state.z + moved) if step == 1 else (x + step * d, state.z + step * moved)
                 found = loss.evaluate(z, weights)
                 if found[0] + reached <= old + ARMIJO * step * slack + rounding:
@@ -327,7 +334,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                 step = 0.5 * step if block.bend is None else 0.0  # a jump from one minimum to another has no part
                 reached = block.value(x + step * d)
             else:
-                if block.bend is None or safe:
+                if safe or loss.curvature_bound is None:
                     break
                 safe = True  # a model above f, for which no step fails
                 state.curvature, state.H = _largest_curvature(problem), state.H[:0, :0]
