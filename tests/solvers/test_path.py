@@ -148,3 +148,13 @@ def test_scaled_problems_are_replaced_ones(rng, kind):
         assert one.identity() == other.identity()
         assert np.array_equal(one.blocks.indices, other.blocks.indices)
         assert one.counts is not problem.counts
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+def test_a_path_of_groups(rng, intercept):
+    A = rng.standard_normal((60, 40))
+    model = LinearModel(A, losses.LeastSquares(A[:, :4].sum(axis=1) + 1), intercept=intercept)
+    found = path(CompositeProblem(smooth=model, term=terms.GroupL1(Blocks.equal(40, 4), 1.0)))
+    assert found.success
+    assert not found.x[0].any()
+    assert found.x[-1].any()

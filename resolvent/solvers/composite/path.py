@@ -11,8 +11,9 @@ import numpy as np
 from resolvent.errors import OptionError, ProblemError
 from resolvent.problems.composite import CompositeProblem
 from resolvent.solvers.base import Solver
+from resolvent.solvers.composite.block_coordinate_descent import BlockCoordinateDescent
 from resolvent.solvers.composite.gram_path import gram_path, has_gram_path
-from resolvent.solvers.composite.working_set import WorkingSet
+from resolvent.solvers.composite.working_set import WorkingSet, refusal
 from resolvent.solvers.drive import solve
 from resolvent.solvers.result import Result
 from resolvent.solvers.stop import Stop
@@ -88,7 +89,7 @@ def weight_grid(problem: CompositeProblem, count: int = 50, smallest: float = 1e
     x = problem.x0
     if problem.intercept:
         heavy = problem.replace(term=problem.term.scaled(1e6 * _largest(problem, x)))
-        x = solve(heavy, WorkingSet(), stop=Stop(rtol=1e-10)).x
+        x = solve(heavy, BlockCoordinateDescent(), stop=Stop(rtol=1e-10)).x
     largest = _largest(problem, x)
     if not 0 < largest < np.inf:
         raise ProblemError(f"zero is optimal from the weight {largest:g} on; give the weights of the path")
@@ -115,7 +116,8 @@ def path(
     weights : array_like, optional
         Positive factors for the term, in any order; default ``weight_grid(problem)``.
     solver : Solver, optional
-        Default `WorkingSet`, whose working set and model matrix are handed on.
+        Default `WorkingSet`, whose working set and model matrix are handed on; for what it does not take, what
+        `BlockCoordinateDescent` picks.
     stop : Stop, optional
         For each solve.
 
@@ -138,7 +140,9 @@ def path(
     given = weight_grid(problem) if weights is None else np.asarray(weights, dtype=np.float64)
     if given.ndim != 1 or len(given) == 0 or not (np.isfinite(given) & (given > 0)).all():
         raise OptionError(f"weights are {weights!r}, expected a row of positive numbers")
-    method = WorkingSet() if solver is None else solver
+    method = solver
+    if method is None:
+        method = BlockCoordinateDescent() if refusal(problem) else WorkingSet()
     order = np.argsort(-given, kind="stable")
     problems = problem.scaled([float(given[at]) for at in order])
     found: list[Any] = [None] * len(given)
