@@ -411,3 +411,25 @@ def test_losses_without_curvature_at_the_start(rng, dense, delta):
     problem = problem_of(sp.csc_array(A), losses.Huber(b + 20 * np.sign(b), delta), terms.L1(0.02 * delta))
     assert not problem.smooth.loss.curvature(np.zeros(80)).any()
     assert rs.solve(problem, WorkingSet(dense=dense), stop=rs.Stop(rtol=1e-7)).success
+
+
+def test_from_a_term_that_is_not_convex_to_one_that_is(rng):
+    """The columns of the working set are handed on, their term is not."""
+    A, b = design(rng)
+    model = LinearModel(A, losses.LeastSquares(b))
+    bent, plain = (CompositeProblem(smooth=model, term=term) for term in (terms.MCP(5.0), terms.L1(5.0)))
+    warm = rs.solve(plain, WorkingSet(), rs.solve(bent, WorkingSet(), stop=TIGHT), stop=TIGHT)
+    assert warm.success
+    assert np.allclose(warm.x, rs.solve(plain, WorkingSet(), stop=TIGHT).x, atol=1e-6)
+    back = rs.solve(bent, WorkingSet(), warm, stop=TIGHT)
+    assert back.success
+    assert not np.allclose(back.x, warm.x, atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [1e4, 1e7, 1e9])
+def test_counts_far_from_the_start(rng, size):
+    """At zero the second derivatives are those of a mean of one, and the step that they ask for is far too long."""
+    A = rng.standard_normal((60, 20))
+    counts = np.round(size * np.exp(0.3 * A[:, 0]))
+    problem = problem_of(A, losses.Poisson(counts), terms.L1(1e-3 * size))
+    assert rs.solve(problem, WorkingSet(), stop=rs.Stop(rtol=1e-8)).success

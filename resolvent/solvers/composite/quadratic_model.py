@@ -83,8 +83,7 @@ class Block:
         if model.lipschitz is not None:
             self.bounds = self._of(model.lipschitz, members, model.loss.curvature_bound * model.total_weight)
             self.bound = float(self.bounds.mean()) if self.order else 0.0
-        if not problem.term.convex:
-            self.bend = p.kind, p.gamma
+        self.bend = None if problem.term.convex else (p.kind, p.gamma)
 
     def _appended(self, A: Array, new: Array) -> Array:
         """Return the columns with new ones of A behind them, in an array that has room for more."""

@@ -51,8 +51,9 @@ CROWDED = 0.8
 """With so large a part of the working set not zero, it grows thrice as fast."""
 DRIFT = 0.2
 """By how much second derivatives may change before the model is made anew, as a part of their sum."""
-SHORTEST = 1e-4
-"""Steps of a line search below this part of a Newton step say that second derivatives at a point are no guide."""
+SHORTEST, LAST = 1e-4, 1e-12
+"""Steps of a line search below the first part of a Newton step say that second derivatives at x are no guide. Where they
+have no bounds to follow instead, it goes on to the second."""
 LEAST = 1e-3
 """Diagonals of the model are damped as if they were at least so large a part of their bound."""
 REFRESH = 30
@@ -302,7 +303,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         loss, weights = problem.smooth.loss, problem.smooth.weights
         value, slope, curvature = loss.evaluate(state.z, weights)
         g, current, penalty = block.pick(problem, state, slope), np.inf, block.value(x)
-        safe = False
+        safe, shortest = False, LAST if loss.curvature_bound is None else SHORTEST
         violation = largest_violation if _is_small(problem, state) else Block.violation
         for attempt in range(12):
             last, current = current, violation(block, x, g)
@@ -326,7 +327,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             rounding = 8 * np.finfo(x.dtype).eps * abs(old)
             promised = 0.0 if safe else 0.1 * block.promise(current)  # by steps of single coordinates
             step = 1.0 if -slack >= promised - rounding else 0.0  # where there is no curvature nothing moves
-            while step > SHORTEST:
+            while step > shortest:
                 trial, z = (new, state.z + moved) if step == 1 else (x + step * d, state.z + step * moved)
                 found = loss.evaluate(z, weights)
                 if found[0] + reached <= old + ARMIJO * step * slack + rounding:
