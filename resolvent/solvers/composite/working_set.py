@@ -52,8 +52,8 @@ CROWDED = 0.8
 DRIFT = 0.2
 """By how much second derivatives may change before the model is made anew, as a part of their sum."""
 SHORTEST, LAST = 1e-4, 1e-12
-"""Steps of a line search below the first part of a Newton step say that second derivatives at x are no guide. Where they
-have no bounds to follow instead, it goes on to the second."""
+"""Steps of a line search below the first part of a Newton step say that second derivatives at x are no guide. Where
+they have no bounds to follow instead, it goes on to the second."""
 LEAST = 1e-3
 """Diagonals of the model are damped as if they were at least so large a part of their bound."""
 REFRESH = 30
