@@ -68,8 +68,8 @@ class LeastSquares(Loss):
     def gap(self, z: Array, slope: Array, weights: Array | None = None) -> float:
         r = (z - self.targets).astype(np.float64, copy=False)
         if weights is None:
-            e = r - slope
-            return 0.5 * float(np.vdot(e, e))
+            r -= slope
+            return 0.5 * float(np.vdot(r, r))
         w = self._rows(weights)
         if not slope[weights == 0].any():
             e = np.where(w > 0, r - slope / np.where(w > 0, w, 1), 0)

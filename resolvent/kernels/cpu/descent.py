@@ -14,7 +14,8 @@ __all__ = [
     "bent_sweeps",
     "columns_dots",
     "columns_gram",
-    "gram_sweeps",
+    "gram_face_step",
+    "gram_rounds",
     "has_repeats",
     "squares",
     "sweeps_dense",
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 TILE = 32
+
+place = np.uintp
+"""An index without a sign: one with a sign is asked whether it counts from the end, which takes half the time."""
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
@@ -37,7 +41,7 @@ def _minimiser(x: Any, g: Any, h: Any, weight: Any, ridge: Any, lower: Any, uppe
 
 
 @compiled
-def gram_sweeps(
+def gram_rounds(
     H: Array,
     g: Array,
     x: Array,
@@ -47,23 +51,91 @@ def gram_sweeps(
     upper: Array,
     sweeps: int,
     tolerance: float,
+    most: int,
+    unsettled: float,
+    signs: Array,
+    change: Array,
+) -> int:
+    m, known = len(x), False
+    for made in range(most):
+        largest = 0.0
+        for _ in range(sweeps):
+            largest = 0.0
+            for i in range(m):
+                row = H[i]
+                h = row[i] + ridge[i]
+                if h <= 0:
+                    continue
+                u, w = row[i] * x[i] - g[i], weight[i]
+                u = (u - w if u > w else (u + w if u < -w else 0 * u)) / h
+                u = lower[i] if u < lower[i] else (upper[i] if u > upper[i] else u)
+                d = u - x[i]
+                if d != 0:
+                    x[i] = u
+                    size = h * d if d > 0 else -h * d
+                    largest = size if size > largest else largest
+                    for j in range(m):
+                        g[j] += d * row[j]
+            if largest <= tolerance:
+                break
+        change[0] = largest
+        if largest <= tolerance:
+            return made + 1
+        differ, some = 0, 0
+        for i in range(m):
+            sign = 0
+            if x[i] > lower[i] and x[i] < upper[i]:
+                sign = 1 if weight[i] == 0 or x[i] > 0 else (-1 if x[i] < 0 else 0)
+            differ += sign != signs[i]
+            some += sign != 0
+            signs[i] = sign
+        if known and differ <= unsettled * some:
+            return made + 1
+        known = True
+    return most
+
+
+@compiled
+def gram_face_step(
+    H: Array,
+    g: Array,
+    x: Array,
+    weight: Array,
+    ridge: Array,
+    lower: Array,
+    upper: Array,
+    signs: Array,
+    face: Array,
+    d: Array,
+    parts: int,
+    moved: Array,
     change: Array,
 ) -> None:
-    m, largest = len(x), 0.0
-    for _ in range(sweeps):
-        largest = 0.0
-        for i in range(m):
-            new = _minimiser(x[i], g[i], H[i, i], weight[i], ridge[i], lower[i], upper[i])
-            d = new - x[i]
-            if d != 0:
-                x[i] = new
-                row = H[i]
-                for j in range(m):
-                    g[j] += d * row[j]
-                largest = max(largest, abs(d) * (H[i, i] + ridge[i]))
-        if largest <= tolerance:
+    m, part = len(x), 1.0
+    for _ in range(parts):
+        total = 0.0
+        for j in range(m):
+            change[j] = 0
+        for a in range(len(d)):
+            i = face[a]
+            new = x[i] + part * d[a]
+            new = 0 * new if new * signs[i] < 0 and weight[i] > 0 else new
+            new = lower[i] if new < lower[i] else (upper[i] if new > upper[i] else new)
+            move, row = new - x[i], H[i]
+            moved[a] = move
+            size = (new if new > 0 else -new) - (x[i] if x[i] > 0 else -x[i])
+            total += g[i] * move + weight[i] * size + 0.5 * ridge[i] * move * (new + x[i])
+            for j in range(m):
+                change[j] += move * row[j]
+        for a in range(len(d)):
+            total += 0.5 * moved[a] * change[face[a]]
+        if total < 0:
+            for a in range(len(d)):
+                x[face[a]] += moved[a]
+            for j in range(m):
+                g[j] += change[j]
             break
-    change[0] = largest
+        part *= 0.5
 
 
 @compiled
@@ -162,16 +234,17 @@ def sweeps_sparse(
         for i in range(len(members)):
             if not whole and x[i] == 0:
                 continue
-            first, last = indptr[members[i]], indptr[members[i] + 1]
+            first, last = place(indptr[members[i]]), place(indptr[members[i] + 1])
             g = x[i] * 0
             for k in range(first, last):
-                g += data[k] * r[indices[k]]
+                g += data[k] * r[place(indices[k])]
             new = _minimiser(x[i], g, h[i], weight[i], ridge[i], lower[i], upper[i])
             d = new - x[i]
             if d != 0:
                 x[i] = new
                 for k in range(first, last):
-                    r[indices[k]] += d * curvature[indices[k]] * data[k]
+                    row = place(indices[k])
+                    r[row] += d * curvature[row] * data[k]
                 largest = max(largest, abs(d) * (h[i] + ridge[i]))
         if whole:
             change[0] = largest
@@ -192,8 +265,8 @@ def columns_gram(
             if j < first:
                 break
             t, row = curvature[i] * values[k], H[j]
-            for q in range(a, k + 1):
-                row[positions[q]] += t * values[q]
+            for q in range(place(a), place(k + 1)):
+                row[place(positions[q])] += t * values[q]
     for j in range(first, m, TILE):  # in tiles, for the cache
         for i in range(0, m, TILE):
             for row in range(j, min(j + TILE, m)):
@@ -206,15 +279,17 @@ def columns_dots(
     data: Array, indices: Array, indptr: Array, curvature: Array, first: int, m: int, scattered: Array, H: Array
 ) -> None:  # fmt: skip
     for j in range(first, m):
-        for k in range(indptr[j], indptr[j + 1]):
-            scattered[indices[k]] = curvature[indices[k]] * data[k]
+        start, end = place(indptr[j]), place(indptr[j + 1])
+        for k in range(start, end):
+            row = place(indices[k])
+            scattered[row] = curvature[row] * data[k]
         for i in range(j + 1):
             total = H[0, 0] * 0
-            for k in range(indptr[i], indptr[i + 1]):
-                total += data[k] * scattered[indices[k]]
+            for k in range(place(indptr[i]), place(indptr[i + 1])):
+                total += data[k] * scattered[place(indices[k])]
             H[i, j] = H[j, i] = total
-        for k in range(indptr[j], indptr[j + 1]):
-            scattered[indices[k]] = 0
+        for k in range(start, end):
+            scattered[place(indices[k])] = 0
 
 
 @compiled
@@ -222,20 +297,21 @@ def squares(data: Array, indices: Array, indptr: Array, weights: Array, out: Arr
     for j in range(len(indptr) - 1):
         total = 0.0
         if len(weights) == 1:
-            for k in range(indptr[j], indptr[j + 1]):
+            for k in range(place(indptr[j]), place(indptr[j + 1])):
                 total += np.float64(data[k]) * data[k]
             total *= weights[0]
         else:
-            for k in range(indptr[j], indptr[j + 1]):
-                total += np.float64(weights[indices[k]]) * data[k] * data[k]
+            for k in range(place(indptr[j]), place(indptr[j + 1])):
+                total += np.float64(weights[place(indices[k])]) * data[k] * data[k]
         out[j] = total
 
 
 @compiled
 def has_repeats(indices: Array, indptr: Array, seen: Array) -> bool:
     for j in range(len(indptr) - 1):
-        for k in range(indptr[j], indptr[j + 1]):
-            if seen[indices[k]] == j + 1:
+        for k in range(place(indptr[j]), place(indptr[j + 1])):
+            row = place(indices[k])
+            if seen[row] == j + 1:
                 return True
-            seen[indices[k]] = j + 1
+            seen[row] = j + 1
     return False

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from resolvent.kernels.cpu.descent import place
 from resolvent.typing import Array
 
 __all__ = ["sweeps_dense", "sweeps_gram", "sweeps_sparse"]
@@ -271,8 +272,8 @@ def sweeps_sparse(
                 continue
             for i in range(s):
                 j, base, g = positions[first + i], responses[first + i] * n, r[0] * 0
-                for q in range(indptr[j], indptr[j + 1]):
-                    g += data[q] * r[base + indices[q]]
+                for q in range(place(indptr[j]), place(indptr[j + 1])):
+                    g += data[q] * r[place(base + indices[q])]
                 room[0, i], room[1, i] = x[first + i], g
             if not _unit(u, room, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
                 continue
@@ -283,8 +284,8 @@ def sweeps_sparse(
                 d = x[first + i] - old
                 if d != 0:
                     j, base = positions[first + i], responses[first + i] * n
-                    for q in range(indptr[j], indptr[j + 1]):
-                        r[base + indices[q]] += d * curvature[indices[q] * stride] * data[q]
+                    for q in range(place(indptr[j]), place(indptr[j + 1])):
+                        r[place(base + indices[q])] += d * curvature[place(indices[q] * stride)] * data[q]
                     length += np.float64(d) * np.float64(d)
                     top = max(top, values[first + i] + ridge[first + i])
             largest = max(largest, sqrt(length) * top)

@@ -20,6 +20,7 @@ __all__ = [
     "group_prox",
     "group_scores",
     "group_value",
+    "look",
     "prox",
     "scores",
     "value",
@@ -98,6 +99,63 @@ def scores(
         z = a + d
         change = w * ((d if a > 0 else -d) if a * z > 0 else abs(z) - abs(a)) + r * d * (a + 0.5 * d)
         out[j] = abs(d) if rule == STEP else max(-(d * (g + 0.5 * L * d) + change), 0.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def look(
+    x: Array,
+    gradient: Array,
+    curvature: Array,
+    weight: Array,
+    ridge: Array,
+    lower: Array,
+    upper: Array,
+    t: float,
+    out: Array,
+    found: Array,
+) -> None:
+    p, worst, support, gap = len(x), 0.0, 0, 0.0
+    many, flat, each, alone = len(weight) > 1, len(ridge) > 1, len(lower) > 1, len(upper) > 1
+    for j in range(p):
+        g, at, w, e = np.float64(gradient[j]), np.float64(x[j]), weight[j if many else 0], ridge[j if flat else 0]
+        out[j] = 0
+        if at == 0 and g <= w and g >= -w:
+            continue
+        low, up = lower[j if each else 0], upper[j if alone else 0]
+        sign = 1.0 if at > 0 else -1.0
+        # what the conjugate lacks, at t times the slope
+        c, u = -t * g, 0.0
+        over = (c if c > 0 else -c) - w * (1 + SLACK)
+        if over > 0:
+            u = (over + w * SLACK) / e if e > 0 else np.inf
+            u = u if c > 0 else -u
+        u = low if u < low else (up if u > up else u)
+        if at != 0 or u != 0:
+            if at * u > 0:
+                part = (at - u) * (sign * w + 0.5 * e * (at + u) - c)
+            else:
+                part = at * (sign * w + 0.5 * e * at - c)
+                if u != 0:
+                    part -= u * ((w if u > 0 else -w) + 0.5 * e * u - c)
+            gap += part if part > 0 else 0.0
+            support += at != 0
+        # what moving down and moving up gain
+        bend = g + e * at
+        down = (bend - w if at <= 0 else bend + w) if at > low else 0.0
+        rise = (-bend - w if at >= 0 else w - bend) if at < up else 0.0
+        most = down if down > rise else rise
+        worst = most if most > worst else worst
+        if most > 0:
+            L = curvature[j]
+            L = L if L > LEAST else LEAST
+            right, left = -(bend + w) / (L + e), -(bend - w) / (L + e)
+            d = right if at + right > 0 else (left if at + left < 0 else -at)
+            d = low - at if d < low - at else (up - at if d > up - at else d)
+            new = at + d
+            change = sign * d if at * new > 0 else (new if new > 0 else -new) - sign * at
+            gain = -(d * (g + 0.5 * L * d) + w * change + e * d * (at + 0.5 * d))
+            out[j] = gain if gain > 0 else 0.0
+    found[0], found[1], found[2] = worst, support, gap
 
 
 # ---- separable penalties that are not convex

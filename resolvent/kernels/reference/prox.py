@@ -35,6 +35,7 @@ __all__ = [
     "group_prox",
     "group_scores",
     "group_value",
+    "look",
     "prox",
     "scores",
     "value",
@@ -103,6 +104,29 @@ def _step(x: Array, g: Array, L: Array, w: Array, ridge: Array, lower: Array, up
     up, down = (-(g + s * w + ridge * x) / (L + ridge) for s in (1, -1))
     d = np.where(x + up > 0, up, np.where(x + down < 0, down, -x))
     return np.clip(d, lower - x, upper - x)
+
+
+def look(
+    x: Array,
+    gradient: Array,
+    curvature: Array,
+    weight: Array,
+    ridge: Array,
+    lower: Array,
+    upper: Array,
+    t: float,
+    out: Array,
+    found: Array,
+) -> None:
+    """Write out the scores by DECREASE, and into found (3,) what a stopping test asks.
+
+    That is the largest score by DISTANCE, how many coordinates are not zero, and the gap of the term at the
+    slope -t `gradient`, where its conjugate is finite. x lies within the bounds. Work: one pass.
+    """
+    term = weight, ridge, lower, upper
+    scores(x, gradient, curvature, *term, DISTANCE, out)
+    found[:] = out.max(initial=0), np.count_nonzero(x), gap(x, -t * gradient.astype(np.float64), *term)
+    scores(x, gradient, curvature, *term, DECREASE, out)
 
 
 # ---- separable penalties that are not convex
@@ -415,6 +439,21 @@ def _group_examples(rng: np.random.Generator, dtype: Any, name: str) -> list[tup
     return examples
 
 
+def _look(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made = []
+    for p in (0, 1, 30):
+        x = (rng.standard_normal(p) * (rng.random(p) < 0.6)).astype(dtype)
+        gradient, curvature = rng.standard_normal(p).astype(dtype), rng.random(p).astype(dtype)
+        for lower, upper, ridge in ((-np.inf, np.inf, 0.0), (-np.inf, np.inf, 0.3), (0.0, np.inf, 0.0), (-0.5, 1.0, 0)):
+            one = [np.full(1, v) for v in (0.7, ridge, lower, upper)]
+            many = [rng.random(p), *(np.full(p, v) for v in (ridge, lower, upper))]
+            for term in (one, many):
+                within = np.clip(x, lower, upper).astype(dtype)
+                t = min(dual_scale(-gradient, *term), 1.0) if p else 1.0
+                made.append((within, gradient, curvature, *term, t * (1 - 1e-15), np.zeros(p), np.zeros(3)))
+    return made
+
+
 EXAMPLES: dict[str, Callable[[np.random.Generator, Any], list[tuple[Any, ...]]]] = {
     "prox": lambda rng, dtype: [
         (2 * g, step, *parameters, np.zeros_like(g)) for (_, g, step), parameters in _separable(rng, dtype)
@@ -426,6 +465,7 @@ EXAMPLES: dict[str, Callable[[np.random.Generator, Any], list[tuple[Any, ...]]]]
     "bent_value": lambda rng, dtype: [(v[0], kind, weight, 3.7) for v, kind, weight in _bent(rng, dtype)],
     "bent_scores": _bent_scores_examples,
     "scores": _scores_examples,
+    "look": _look,
     "gap": lambda rng, dtype: _dual_examples(rng, dtype, True),
     "dual_scale": lambda rng, dtype: _dual_examples(rng, dtype, False),
     "group_prox": lambda rng, dtype: _group_examples(rng, dtype, "prox"),

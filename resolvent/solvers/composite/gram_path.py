@@ -20,8 +20,8 @@ from resolvent import kernels
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares
 from resolvent.solvers.base import RunInfo
-from resolvent.solvers.composite.quadratic_model import coefficients
-from resolvent.solvers.composite.working_set import WorkingSet, WorkingSetState, minimise, refusal, scales_into_dual
+from resolvent.solvers.composite.quadratic_model import coefficients, gram_minimise
+from resolvent.solvers.composite.working_set import WorkingSet, WorkingSetState, refusal, scales_into_dual
 from resolvent.solvers.history import History
 from resolvent.solvers.result import Result
 from resolvent.solvers.stop import Status, Stop
@@ -63,7 +63,7 @@ class Walker:
         scores, found, diagonal = np.empty(len(self.x)), np.empty(3), self.G.diagonal().copy()
         for step in range(STEPS):
             t = problem.term.dual_scale(-self.gradient)
-            kernels.small_models.look(self.x, self.gradient, diagonal, *term, t, scores, found)
+            kernels.prox.look(self.x, self.gradient, diagonal, *term, t, scores, found)
             worst, _, gap = found
             gap += 0.5 * (1 - t) ** 2 * max(self.squares - self.c @ self.x + self.x @ self.gradient, 0.0)
             if gap <= tolerance:
@@ -78,7 +78,7 @@ class Walker:
         rows = self.G[members]
         block = tuple(np.full(len(members), v[0]) if len(v) == 1 else v[members] for v in term)
         x = self.x[members]
-        minimise(rows[:, members], self.gradient[members], x, block, self.solver.sweeps, target)
+        gram_minimise(rows[:, members], self.gradient[members], x, block, self.solver.sweeps, target)
         if np.array_equal(x, self.x[members]):
             return False
         self.x[members] = x

@@ -27,6 +27,7 @@ from scipy.linalg import lapack
 
 from resolvent import kernels
 from resolvent.solvers.composite.group_model import GroupBlock, Term
+from resolvent.solvers.composite.quadratic_model import DAMPING, factored
 from resolvent.typing import Array
 
 __all__ = ["ColumnModel", "GramModel"]
@@ -51,9 +52,6 @@ EXTRA = 5
 
 LONGEST_WAIT = 15
 """Rounds without a Newton step after some that did not lower the model."""
-
-DAMPING = 1e-10
-"""Of the mean diagonal entry, added to the diagonal where a factorisation needs it."""
 
 FLAT = 1e-13
 """Curvature below this part of the diagonal counts as none."""
@@ -364,19 +362,10 @@ def _cut(old: Array, d: Array, term: Term, face: Face) -> tuple[Array, Array]:
     return step, stopped | (new < lower) | (new > upper)
 
 
-def _factored(matrix: Array, right: Array) -> Array | None:
-    """Solve with a symmetric matrix, damped where it is not definite; None where that does not help."""
-    _, found, info = lapack.dposv(matrix, right, lower=1)
-    if info:
-        matrix.flat[:: len(matrix) + 1] += DAMPING * max(float(np.trace(matrix)) / len(matrix), 1e-300)
-        _, found, info = lapack.dposv(matrix, right, lower=1)
-    return None if info else found
-
-
 def _by_factor(matrix: Array, face: Face) -> Array | None:
     matrix -= np.where(face.owners[:, None] == face.owners, face.root[:, None] * face.root, 0)
     matrix.flat[:: len(matrix) + 1] += face.bend
-    return _factored(matrix, face.right)
+    return factored(matrix, face.right)
 
 
 def _rows(face: Face, place: Array, response: Array, k: int) -> Array | None:
@@ -407,7 +396,7 @@ def _by_rows(matrix: Array, face: Face, order: Array, k: int) -> Array | None:
         inverse = lapack.dpotri(factor, lower=1)[0]
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
         small = np.eye(len(turned)) - inverse[np.ix_(turned, turned)] * (unit @ unit.T)
-        y = _factored(small, (unit * found[turned]).sum(axis=1))
+        y = factored(small, (unit * found[turned]).sum(axis=1))
         if y is None:
             return None
         found += inverse[:, turned] @ (y[:, None] * unit)

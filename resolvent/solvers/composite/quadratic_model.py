@@ -22,7 +22,7 @@ from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.term_base import STEP
 from resolvent.typing import Array, Point
 
-__all__ = ["DAMPING", "Block", "bent_minimise", "coefficients", "column_minimise", "gram_minimise"]
+__all__ = ["DAMPING", "Block", "bent_minimise", "coefficients", "column_minimise", "factored", "gram_minimise"]
 
 DAMPING = 1e-10
 """Of the mean diagonal entry, added to the diagonal where a factorisation needs it."""
@@ -33,8 +33,14 @@ FEW = 8
 UNSETTLED = 0.2
 """Two rounds agree where at most so large a part of the signs differs."""
 
-TRUNCATED = 15
-"""Iterations of conjugate gradients on a face: an inexact step, and another one after the next rounds."""
+TRUNCATED = 5
+"""Steps of conjugate gradients on the first face of a model; on each one after it twice as many."""
+
+SETTLED = 3
+"""So few sweeps make a round by columns where signs are known."""
+
+PARTS = 6
+"""Of a Newton step, each half the one before, are tried: cut where signs change, a whole one can be too long."""
 
 ROUNDS = 200
 """Rounds of sweeps on one model."""
@@ -59,6 +65,7 @@ class Block:
         self.bend: tuple[int, float] | None = None
         self.bounds: Any = None
         self.bound = 0.0
+        self.signs = np.zeros(0)
 
     @property
     def order(self) -> int:
@@ -228,16 +235,12 @@ def _roomy(known: Array, order: int) -> Array:
 
 def gram_minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps: int, target: float) -> None:
     """Minimise the model with the matrix H plus the term; x and the gradient g at it are updated."""
-    change, before, room = np.zeros(1, x.dtype), None, whole(H)
-    for _ in range(ROUNDS):
-        kernels.descent.gram_sweeps(room, g, x, *term, sweeps, target, change)
+    room, signs, change, left = whole(H), np.zeros(len(x), x.dtype), np.zeros(1, x.dtype), ROUNDS
+    while left > 0:
+        left -= kernels.descent.gram_rounds(room, g, x, *term, sweeps, target, left, UNSETTLED, signs, change)
         if change[0] <= target:
-            return
-        signs = _signs(x, term)
-        if before is not None and _agree(signs, before):
-            _face_by_factor(H, g, x, term, signs)
-            signs = None
-        before = signs
+            break
+        _face_by_factor(room, g, x, term, signs)
 
 
 def bent_minimise(H: Array, g: Array, x: Array, block: Block, sweeps: int, target: float) -> None:
@@ -255,22 +258,25 @@ def bent_minimise(H: Array, g: Array, x: Array, block: Block, sweeps: int, targe
 
 
 def column_minimise(block: Block, curvature: Array, r: Array, x: Array, sweeps: int, target: float) -> None:
-    """Minimise the same with columns in the place of H; r, the derivative of the model in z, is updated with x."""
-    change, before, members = np.zeros(1, x.dtype), None, np.arange(block.order)
-    h, A = block.diagonal(curvature), block.columns
+    """Minimise the same with columns in the place of H; r, the derivative of the model in z, is updated with x.
+
+    The signs at the end are kept in the block: where they still hold, a Newton step comes after the first few sweeps.
+    """
+    change, members, steps, signs = np.zeros(1, x.dtype), np.arange(block.order), TRUNCATED, block.signs
+    h, A, settled = block.diagonal(curvature), block.columns, len(signs) == block.order
     for _ in range(ROUNDS):
-        tail = (members, curvature, r, h, x, *block.term, sweeps, target, change)
+        tail = (members, curvature, r, h, x, *block.term, min(sweeps, SETTLED) if settled else sweeps, target, change)
         if block.sparse:
             kernels.descent.sweeps_sparse(A.data, A.indices, A.indptr, *tail)
         else:
             kernels.descent.sweeps_dense(A, *tail)
+        before, signs = signs, _signs(x, block.term)
         if change[0] <= target:
-            return
-        signs = _signs(x, block.term)
-        if before is not None and _agree(signs, before):
-            _face_by_conjugate_gradients(block, curvature, r, h, x, signs, target)
-            signs = None
-        before = signs
+            break
+        if len(before) == len(signs) and np.count_nonzero(signs != before) <= UNSETTLED * np.count_nonzero(signs):
+            _face_by_conjugate_gradients(block, curvature, r, h, x, signs, steps, target)
+            steps, settled = 2 * steps, True
+    block.signs = signs
 
 
 def _signs(x: Array, term: tuple[Array, ...]) -> Array:
@@ -281,38 +287,35 @@ def _signs(x: Array, term: tuple[Array, ...]) -> Array:
     return signs
 
 
-def _agree(signs: Array, before: Array) -> bool:
-    """Whether few signs differ."""
-    return bool(np.count_nonzero(signs != before) <= UNSETTLED * np.count_nonzero(signs))
-
-
 def _face_by_factor(H: Array, g: Array, x: Array, term: tuple[Array, ...], signs: Array) -> None:
-    """Take a Newton step on the face, cut where signs change, if it lowers the model."""
-    weight, ridge, _, _ = term
+    """Take a Newton step on the face, or the largest of its PARTS that lowers the model, cut where signs change."""
     face = np.flatnonzero(signs)
-    matrix = H[np.ix_(face, face)]
-    diagonal = matrix.reshape(-1)[:: len(face) + 1]
-    diagonal += ridge[face]
-    right = -(g[face] + weight[face] * signs[face] + ridge[face] * x[face])
-    solve = lapack.dposv if x.dtype == np.float64 else lapack.sposv
-    _, d, info = solve(matrix, right, lower=1)
+    if len(face) == 0:
+        return
+    weight, ridge = term[0][face], term[1][face]
+    matrix = H[face[:, None], face]
+    matrix.reshape(-1)[:: len(face) + 1] += ridge
+    d = factored(matrix, -(g[face] + weight * signs[face] + ridge * x[face]))
+    if d is not None:
+        moved, change = np.empty_like(d), np.empty_like(x)
+        kernels.descent.gram_face_step(H, g, x, *term, signs, face, d, PARTS, moved, change)
+
+
+def factored(matrix: Array, right: Array) -> Array | None:
+    """Solve with a symmetric matrix, damped where it is not definite; None where that does not help."""
+    solve = lapack.dposv if matrix.dtype == np.float64 else lapack.sposv
+    _, d, info = solve(matrix.T, right, lower=1)  # in the order that LAPACK wants
     if info:
+        diagonal = matrix.reshape(-1)[:: len(matrix) + 1]
         diagonal += DAMPING * max(float(diagonal.mean()), 1e-300)
-        _, d, info = solve(matrix, right, lower=1)
-        if info:
-            return
-    moved = _cut(x, d, term, signs, face)
-    step = np.zeros_like(x)
-    step[face] = moved
-    change = H @ step
-    if _model_change(g @ step + 0.5 * step @ change, x[face], moved, weight[face], ridge[face]) < 0:
-        x += step
-        g += change
+        _, d, info = solve(matrix.T, right, lower=1, overwrite_a=1)
+    return None if info else d
 
 
 def _face_by_conjugate_gradients(
-    block: Block, curvature: Array, r: Array, h: Array, x: Array, signs: Array, target: float
+    block: Block, curvature: Array, r: Array, h: Array, x: Array, signs: Array, steps: int, target: float
 ) -> None:
+    """Take an inexact Newton step on the face, of so many steps of conjugate gradients, as `_face_by_factor` does."""
     weight, ridge, _, _ = block.term
     face = np.flatnonzero((signs != 0) & (h + ridge > DAMPING * h.max()))
     A = block.columns[:, face]
@@ -322,7 +325,7 @@ def _face_by_conjugate_gradients(
     inverse = 1 / np.maximum(h[face] + ridge[face], np.finfo(x.dtype).tiny)
     direction = inverse * left
     rz = float(left @ direction)
-    for _ in range(min(TRUNCATED, len(face))):
+    for _ in range(min(steps, len(face))):
         product = transposed @ (curvature * (A @ direction)) + ridge[face] * direction
         curved = float(direction @ product)
         if not curved > 0:
@@ -334,12 +337,14 @@ def _face_by_conjugate_gradients(
         z = inverse * left
         rz, old = float(left @ z), rz
         direction = z + rz / old * direction
-    moved = _cut(x, d, block.term, signs, face)
-    step = A @ moved
-    change = r @ step + 0.5 * curvature @ (step * step)
-    if _model_change(change, x[face], moved, weight[face], ridge[face]) < 0:
-        x[face] += moved
-        r += curvature * step
+    for k in range(PARTS):
+        moved = _cut(x, 0.5**k * d, block.term, signs, face)
+        step = A @ moved
+        change = r @ step + 0.5 * curvature @ (step * step)
+        if _model_change(change, x[face], moved, weight[face], ridge[face]) < 0:
+            x[face] += moved
+            r += curvature * step
+            break
 
 
 def _cut(x: Array, d: Array, term: tuple[Array, ...], signs: Array, face: Array) -> Array:

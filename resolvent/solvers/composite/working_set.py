@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.linalg import lapack
 
 from resolvent import kernels
 from resolvent.errors import ProblemError
@@ -32,14 +31,11 @@ from resolvent.problems.term_base import DECREASE, DISTANCE, STEP, ByCoordinate
 from resolvent.solvers.base import Solver, State, cache, is_number, is_whole, require
 from resolvent.solvers.composite.quadratic_model import (
     DAMPING,
-    ROUNDS,
-    UNSETTLED,
     Block,
     bent_minimise,
     coefficients,
     column_minimise,
     gram_minimise,
-    whole,
 )
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array, Point
@@ -229,7 +225,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         if not state.residual or (20 * grown > m and not cheap):
             return self.accuracy
         wanted = max(state.tolerance, 0.0) / state.residual
-        return min(self.accuracy, max(0.3 * float(np.sqrt(wanted) if gap else wanted), 1e-4))
+        return min(self.accuracy, max((0.01 if cheap else 0.3) * float(np.sqrt(wanted) if gap else wanted), 1e-6))
 
     def _block(self, problem: CompositeProblem, state: WorkingSetState) -> Block:
         if state.block is None or not np.array_equal(state.block.members, state.members[: len(state.block.members)]):
@@ -259,8 +255,8 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         scores[state.members] = 0
         joining, support = np.flatnonzero(scores > 0), np.count_nonzero(coefficients(state.x))
         crowded = support > CROWDED * len(state.members)
-        count = int((3 if crowded else 1) * self.growth * support)
-        count = max(self.first, min(count, problem.smooth.n // 2))
+        count, n = int((3 if crowded else 1) * self.growth * support), problem.smooth.n
+        count = max(self.first, min(2 * count, n) if problem.smooth.sparse else min(count, n // 4))
         if len(joining) > count:
             joining = joining[np.argpartition(-scores[joining], count - 1)[:count]]
             joining.sort()
@@ -273,11 +269,8 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     def _minimise(
         self, problem: CompositeProblem, state: WorkingSetState, g: Array, x: Array, block: Block, target: float
     ) -> None:
-        """Minimise model plus term by the matrix; on a small problem with one call for each face."""
         if block.bend is not None:
             bent_minimise(state.H, g, x, block, self.sweeps, target)
-        elif _is_small(problem, state):
-            minimise(state.H, g, x, block.term, self.sweeps, target)
         else:
             gram_minimise(state.H, g, x, block.term, self.sweeps, target)
 
@@ -454,7 +447,7 @@ def _see(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> Wor
     """Compute the gap, and what the next step asks of all coordinates, by one call."""
     model, term, scores, found = problem.smooth, problem.term, np.empty(problem.shape), np.empty(3)
     t, numbers = term.dual_scale(-state.gradient), term.parameters(problem.shape)[1:5]
-    kernels.small_models.look(state.x, state.gradient, model.lipschitz, *numbers, t, scores, found)
+    kernels.prox.look(state.x, state.gradient, model.lipschitz, *numbers, t, scores, found)
     state.theta, state.sight = -slope, (problem, scores, found)
     state.residual = float(model.loss.gap(state.z, t * slope, model.weights) + found[2])
     return state
@@ -465,34 +458,5 @@ def largest_violation(block: Block, x: Array, g: Array) -> float:
     if x.dtype != np.float64:  # not worth compiling once more
         return block.violation(x, g)
     found = np.empty(3)
-    kernels.small_models.look(x, g, g, *block.term, 1.0, np.empty(len(x)), found)
+    kernels.prox.look(x, g, g, *block.term, 1.0, np.empty(len(x)), found)
     return float(found[0])
-
-
-def minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps: int, target: float) -> None:
-    """Do what `gram_minimise` does with one call for each face: a small one takes less time than a call."""
-    room, signs, change, left = whole(H), np.zeros(len(x), x.dtype), np.zeros(1, x.dtype), ROUNDS
-    while left > 0:
-        left -= kernels.small_models.rounds(room, g, x, *term, sweeps, target, left, UNSETTLED, signs, change)
-        if change[0] <= target:
-            break
-        _take_face(room, g, x, term, signs)
-
-
-def _take_face(H: Array, g: Array, x: Array, term: tuple[Array, ...], signs: Array) -> None:
-    """Take a Newton step on the face, cut where signs change, if it lowers the model."""
-    face = np.flatnonzero(signs)
-    if len(face) == 0:
-        return
-    weight, ridge = term[0][face], term[1][face]
-    right = -(g[face] + weight * signs[face] + ridge * x[face])
-    solve = lapack.dposv if x.dtype == np.float64 else lapack.sposv
-    for damping in (0.0, DAMPING):
-        matrix = H[face[:, None], face]
-        diagonal = matrix.reshape(-1)[:: len(face) + 1]
-        diagonal += ridge
-        diagonal += damping * max(float(diagonal.mean()), 1e-300)
-        _, d, info = solve(matrix.T, right, lower=1, overwrite_a=1)  # symmetric; in the order that LAPACK wants
-        if not info:
-            kernels.small_models.face_step(H, g, x, *term, signs, face, d, np.empty_like(x))
-            return
