@@ -132,6 +132,7 @@ class Logistic(_Labelled):
     # By kernels of its own: the general ones take as long again to compile.
 
     def _evaluate(self, z: Array, weights: Array | None, slope: Array, bend: Array) -> float:
+        slope, bend = (out if len(out) else np.empty_like(z) for out in (slope, bend))
         return float(kernels.losses.logistic(z, self.targets, ALL_ONE if weights is None else weights, slope, bend))
 
     def gap(self, z: Array, slope: Array, weights: Array | None = None) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from resolvent import arrays, kernels
 from resolvent.errors import BackendError, ProblemError
+from resolvent.parallel import in_parts
 from resolvent.problems.loss_base import Loss
 from resolvent.typing import Array, Matrix, Point
 
@@ -180,8 +181,20 @@ class LinearModel:
 
     def correlate(self, r: Array) -> Point:
         """Return A^T r, with an intercept the tuple of that and the sums of r, like x. Cost: one pass over A."""
-        product = self.A.T @ r
+        product = self._correlate(r) if self.sparse and r.ndim == 1 and r.dtype == self.dtype else self.A.T @ r
         return (product, np.atleast_1d(r.sum(axis=0))) if self.intercept else product
+
+    def _correlate(self, r: Array) -> Array:
+        """Do it for a sparse A, in parts with as many entries for each thread."""
+        A, found = self.A, np.empty(self.p, self.dtype)
+
+        def part(lo: int, hi: int) -> None:
+            first = int(np.searchsorted(A.indptr, lo)) if lo else 0
+            last = int(np.searchsorted(A.indptr, hi)) if hi < A.nnz else self.p
+            kernels.descent.correlate(A.data, A.indices, A.indptr[first : last + 1], r, found[first:last])
+
+        in_parts(part, A.nnz, A.nnz)
+        return found
 
     def value(self, x: Point) -> float:
         """Return f(x). Cost: one pass over A."""

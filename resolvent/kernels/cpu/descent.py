@@ -14,6 +14,7 @@ __all__ = [
     "bent_sweeps",
     "columns_dots",
     "columns_gram",
+    "correlate",
     "gram_face_step",
     "gram_rounds",
     "has_repeats",
@@ -293,16 +294,21 @@ def columns_dots(
 
 
 @compiled
+def correlate(data: Array, indices: Array, indptr: Array, r: Array, out: Array) -> None:
+    for j in range(len(out)):
+        total = 0.0
+        for k in range(place(indptr[j]), place(indptr[j + 1])):
+            total += data[k] * r[place(indices[k])]
+        out[j] = total
+
+
+@compiled
 def squares(data: Array, indices: Array, indptr: Array, weights: Array, out: Array) -> None:
+    stride = place(len(weights) > 1)
     for j in range(len(indptr) - 1):
         total = 0.0
-        if len(weights) == 1:
-            for k in range(place(indptr[j]), place(indptr[j + 1])):
-                total += np.float64(data[k]) * data[k]
-            total *= weights[0]
-        else:
-            for k in range(place(indptr[j]), place(indptr[j + 1])):
-                total += np.float64(weights[place(indices[k])]) * data[k] * data[k]
+        for k in range(place(indptr[j]), place(indptr[j + 1])):
+            total += np.float64(weights[place(indices[k]) * stride]) * data[k] * data[k]
         out[j] = total
 
 

@@ -25,6 +25,10 @@ FAR = 600.0
 @compiled
 def _sample(z: float, y: float, kind: int, d: float) -> tuple[float, float, float]:
     """Return the loss of a sample, and its first and second derivative."""
+    if kind == LOGISTIC:
+        small = exp(-abs(y * z))
+        p = (small if y * z > 0 else 1.0) / (1 + small)
+        return max(-y * z, 0.0) + log1p(small), -y * p, small / (1 + small) / (1 + small)
     if kind == POISSON:
         mean = exp(z)
         return mean - y * z, mean - y, mean
@@ -37,31 +41,17 @@ def _sample(z: float, y: float, kind: int, d: float) -> tuple[float, float, floa
     return 0.5 * r * r, r, 1.0
 
 
-@inlined
-def _logistic_sample(z: float, y: float) -> tuple[float, float, float]:
-    t = y * z
-    small = exponential(-abs(t))
-    inverse = 1 / (1 + small)
-    p = (small if t > 0 else 1.0) * inverse
-    return max(-t, 0.0) + logarithm_1p(small), -y * p, small * inverse * inverse
-
-
 @vectorised
 def logistic(z: Array, y: Array, weights: Array, derivative: Array, curvature: Array) -> float:
-    total, stride, n = 0.0, 1 if weights.shape[0] > 1 else 0, z.shape[0]
-    slopes, bends = derivative.shape[0] > 0, curvature.shape[0] > 0
-    if not slopes and not bends:
-        for i in range(n):
-            value, _, _ = _logistic_sample(np.float64(z[i]), np.float64(y[i]))
-            total += np.float64(weights[i * stride]) * value
-        return total
-    slope = derivative if slopes else np.empty(n, derivative.dtype)  # tests in the loop would make it four loops
-    bend = curvature if bends else np.empty(n, curvature.dtype)
-    for i in range(n):
-        w = np.float64(weights[i * stride])
-        value, first, second = _logistic_sample(np.float64(z[i]), np.float64(y[i]))
-        total += w * value
-        slope[i], bend[i] = w * first, w * second
+    total, stride = 0.0, 1 if weights.shape[0] > 1 else 0
+    for i in range(z.shape[0]):
+        w, label = np.float64(weights[i * stride]), np.float64(y[i])
+        t = label * np.float64(z[i])
+        small = exponential(-abs(t))
+        inverse = 1 / (1 + small)
+        total += w * ((0.0 if t > 0 else -t) + logarithm_1p(small))
+        derivative[i] = -w * label * ((small if t > 0 else 1.0) * inverse)
+        curvature[i] = w * (small * inverse * inverse)
     return total
 
 
@@ -69,8 +59,6 @@ def logistic(z: Array, y: Array, weights: Array, derivative: Array, curvature: A
 def evaluate(
     z: Array, y: Array, weights: Array, kind: int, parameter: float, derivative: Array, curvature: Array
 ) -> float:
-    if kind == LOGISTIC:
-        return logistic(z, y, weights, derivative, curvature)
     total, stride = 0.0, 1 if weights.shape[0] > 1 else 0
     for i in range(z.shape[0]):
         w = np.float64(weights[i * stride])
