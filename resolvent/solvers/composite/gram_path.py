@@ -11,7 +11,6 @@ afterwards on A itself, for all at once, by two matrix products.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -19,51 +18,72 @@ import numpy as np
 from resolvent import kernels
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares
-from resolvent.solvers.base import RunInfo
+from resolvent.solvers.composite.follow import result_of
 from resolvent.solvers.composite.quadratic_model import coefficients, gram_minimise
-from resolvent.solvers.composite.working_set import WorkingSet, WorkingSetState, refusal, scales_into_dual
-from resolvent.solvers.history import History
+from resolvent.solvers.composite.working_set import WorkingSet, WorkingSetState, scales_into_dual
 from resolvent.solvers.result import Result
-from resolvent.solvers.stop import Status, Stop
+from resolvent.solvers.stop import Stop
 from resolvent.typing import Array
 
 __all__ = ["gram_path", "has_gram_path"]
 
 MARGIN = 0.3
 """Of the tolerance that each gap has to meet: the rest is for rounding."""
+ROUNDED = 1e-6
+"""Of the diagonal of a model, added to it: single precision may leave it indefinite."""
+MENDED = 3
+"""Times at most are answers mended that do not meet the tolerance on A."""
+TOGETHER = 16
+"""Answers are looked at on A together."""
 STEPS = 100
 """Steps after which a weight is left to be solved on A."""
 TALL, PAYS = 1.5, 64
 """Rows for each column, and columns that one weight of the path pays for."""
 
 
-def has_gram_path(problem: CompositeProblem, count: int, stop: Stop) -> bool:
+def has_gram_path(problem: CompositeProblem, count: int) -> bool:
     """Whether a path of so many weights takes less time by the matrix A^T W A."""
-    if refusal(problem) or not isinstance(problem.smooth.loss, LeastSquares) or problem.intercept:
+    if not isinstance(problem.smooth.loss, LeastSquares) or problem.intercept:
         return False
-    model, limits = problem.smooth, (stop.iterations, stop.seconds, stop.evaluations)
+    model = problem.smooth
     tall = not model.sparse and model.n > TALL * model.p and PAYS * count > model.p
-    return tall and model.dtype == np.float64 and scales_into_dual(problem) and all(limit is None for limit in limits)
+    return tall and model.dtype == np.float64 and scales_into_dual(problem)
 
 
-@dataclass
 class Walker:
-    """Where the path stands: x and the gradient there."""
+    """Where the path stands: x and the gradient there.
 
-    G: Array
-    c: Array
-    squares: float
-    x: Array
-    gradient: Array
-    solver: WorkingSet
+    The matrix is in single precision: it is made in half the time, and what its rounding leaves is found where answers
+    are looked at on A.
+    """
+
+    def __init__(self, problem: CompositeProblem, solver: WorkingSet) -> None:
+        model, self.solver = problem.smooth, solver
+        y = model.loss.targets if model.offset is None else model.loss.targets - model.offset
+        A, wy = model.A, y
+        if model.weights is not None:
+            A, wy = np.sqrt(model.weights)[:, None] * A, model.weights * y
+        with np.errstate(over="ignore", invalid="ignore"):
+            columns = A.astype(np.float32)
+            self.G = columns.T @ columns
+        if not np.isfinite(self.G).all():
+            self.G = A.T @ A
+        self.diagonal = self.G.diagonal().astype(np.float64)
+        self.c, self.squares = model.A.T @ wy, float(wy @ y)
+        x = np.clip(coefficients(problem.x0), *problem.term.parameters(problem.shape)[3:5])
+        self.stand(x, coefficients(problem.gradient(x)) if x.any() else -self.c)
+        problem.counts["columns"] += 2 * model.p
+
+    def stand(self, x: Array, gradient: Array) -> None:
+        """Go on from a point whose gradient on A is known."""
+        self.x, self.gradient = x.copy(), gradient.copy()
 
     def solve(self, problem: CompositeProblem, tolerance: float) -> int:
         """Go to the answer for the term of `problem`; return the steps taken."""
-        term = problem.term.parameters(problem.shape)[1:5]
-        scores, found, diagonal = np.empty(len(self.x)), np.empty(3), self.G.diagonal().copy()
+        term, scores, found = problem.term.parameters(problem.shape)[1:5], np.empty(len(self.x)), np.empty(3)
         for step in range(STEPS):
             t = problem.term.dual_scale(-self.gradient)
-            kernels.prox.look(self.x, self.gradient, diagonal, *term, t, scores, found)
+            kernels.prox.look(self.x, self.gradient, self.diagonal, *term, t, scores, found)
             worst, _, gap = found
             gap += 0.5 * (1 - t) ** 2 * max(self.squares - self.c @ self.x + self.x @ self.gradient, 0.0)
             if gap <= tolerance:
@@ -76,85 +96,75 @@ class Walker:
     def _step(self, members: Array, term: tuple[Array, ...], target: float) -> bool:
         """Minimise over the members; return whether that changed anything."""
         rows = self.G[members]
+        H = rows[:, members].astype(np.float64)
+        H.reshape(-1)[:: len(members) + 1] *= 1 + ROUNDED
         block = tuple(np.full(len(members), v[0]) if len(v) == 1 else v[members] for v in term)
         x = self.x[members]
-        gram_minimise(rows[:, members], self.gradient[members], x, block, self.solver.sweeps, target)
-        if np.array_equal(x, self.x[members]):
+        gram_minimise(H, self.gradient[members], x, block, self.solver.sweeps, target)
+        moved = x - self.x[members]
+        if not moved.any():
             return False
         self.x[members] = x
-        self.gradient = x @ rows - self.c
+        self.gradient += moved.astype(self.G.dtype) @ rows
         return True
 
 
 def gram_path(
-    problem: CompositeProblem, problems: Sequence[CompositeProblem], solver: WorkingSet, stop: Stop
+    problems: Sequence[CompositeProblem], solver: WorkingSet, stop: Stop, interrupts: Sequence[int]
 ) -> list[Result | None]:
-    """Return the results for problems that differ in their terms, from the largest weight on.
+    """Return the results for problems that differ in their terms, from the largest weight on, until an interrupt.
 
-    None stands where an answer does not meet the tolerance on A, as where rounding in A^T W A is too large.
+    What the rounding of the matrix spoils is mended from the gradient on A, some times; None stands where that does not
+    help.
 
     Cost: n p^2 flops for the matrix, 2 n p for each problem; p^2 for a step.
     """
-    model, begun = problem.smooth, perf_counter()
-    y = model.loss.targets if model.offset is None else model.loss.targets - model.offset
-    if model.weights is None:
-        G, wy = model.A.T @ model.A, y
-    else:
-        scaled = np.sqrt(model.weights)[:, None] * model.A
-        G, wy = scaled.T @ scaled, model.weights * y
-    c = model.A.T @ wy
-    low, up = problem.term.parameters(problem.shape)[3:5]
-    x = np.clip(coefficients(problem.x0), low, up)
-    walker = Walker(G, c, float(wy @ y), x, x @ G - c, solver)
-    (atol, rtol), answers, steps = stop.tolerances(problem.dtype), [], []
-    for one in problems:
-        steps.append(walker.solve(one, MARGIN * (atol + rtol * one.scale())))
-        answers.append(walker.x.copy())
-    problems[0].counts["columns"] += 2 * model.p
-    return _confirmed(problems, np.array(answers), steps, solver, stop, perf_counter() - begun)
+    begun, (atol, rtol) = perf_counter(), stop.tolerances(problems[0].dtype)
+    walker, steps = Walker(problems[0], solver), [0] * len(problems)
+    states: dict[int, WorkingSetState] = {}
+    for first in range(0, len(problems), TOGETHER):
+        left = list(range(first, min(first + TOGETHER, len(problems))))
+        for _ in range(1 + MENDED):
+            points = []
+            for at in left:
+                if interrupts:
+                    break
+                if at in states:
+                    walker.stand(states[at].x, states[at].gradient)
+                steps[at] += walker.solve(problems[at], MARGIN * (atol + rtol * problems[at].scale()))
+                points.append(walker.x.copy())
+            left = left[: len(points)]
+            if not left:
+                break
+            found = _looked_at([problems[at] for at in left], np.array(points), solver, stop)
+            states.update(zip(left, found, strict=True))
+            walker.stand(found[-1].x, found[-1].gradient)
+            left = [at for at in left if not states[at].met]
+    seconds, results = (perf_counter() - begun) / max(len(states), 1), []
+    for at, state in states.items():
+        state.iterations = steps[at]
+        results.append(result_of(problems[at], state, solver, stop, seconds) if state.met else None)
+    return results
 
 
-def _confirmed(
-    problems: Sequence[CompositeProblem],
-    X: Array,
-    steps: Sequence[int],
-    solver: WorkingSet,
-    stop: Stop,
-    seconds: float,
-) -> list[Result | None]:
-    """Return results where the residual on A meets the tolerance."""
-    model, begun, (atol, rtol) = problems[0].smooth, perf_counter(), stop.tolerances(problems[0].dtype)
+def _looked_at(
+    problems: Sequence[CompositeProblem], X: Array, solver: WorkingSet, stop: Stop
+) -> list[WorkingSetState]:  # fmt: skip
+    """Return the states at points, one for each problem, with what is true of them on A."""
+    model, (atol, rtol), states = problems[0].smooth, stop.tolerances(problems[0].dtype), []
     some = np.flatnonzero(X.any(axis=0))
     Z = X[:, some] @ model.A[:, some].T
     if model.offset is not None:
         Z += model.offset
     slopes = Z - model.loss.targets if model.weights is None else model.weights * (Z - model.loss.targets)
     gradients, thetas = slopes @ model.A, np.negative(slopes, out=slopes)
-    seconds = (seconds + perf_counter() - begun) / len(problems)
-    results: list[Result | None] = []
-    for problem, x, z, theta, gradient, taken in zip(problems, X, Z, thetas, gradients, steps, strict=True):
+    for problem, x, z, theta, gradient in zip(problems, X, Z, thetas, gradients, strict=True):
         state = WorkingSetState(
             x=x, scale=problem.scale(), theta=theta, z=z, gradient=gradient, members=np.flatnonzero(x),
-            H=np.zeros((0, 0)), curvature=np.zeros(0), iterations=taken, atol=atol, rtol=rtol,
-            limit=solver.usual_iterations, model=model, status=Status.CONVERGED,
+            H=np.zeros((0, 0)), curvature=np.zeros(0), atol=atol, rtol=rtol, limit=solver.usual_iterations, model=model,
         )  # fmt: skip
         with problem.counted_as("check"):
             problem.counts["columns"] += len(some) + model.p
             state.residual = problem.measure(x, z, theta, -gradient)
-        results.append(_result(problem, state, solver, stop, seconds) if state.met else None)
-    return results
-
-
-def _result(
-    problem: CompositeProblem, state: WorkingSetState, solver: WorkingSet, stop: Stop, seconds: float
-) -> Result:
-    evaluations = problem.evaluations(problem.counts)
-    state.run = RunInfo(problem=problem.identity(), seconds=seconds, evaluations=evaluations)
-    state.message = f"residual {state.residual:.3e} <= tolerance {state.tolerance:.3e}"
-    last = state.iterations, seconds, evaluations, state.residual, state.record()
-    return Result(
-        x=state.x, certificate=state.certificate(), status=state.status, message=state.message,
-        residual=state.residual, scale=state.scale, iterations=state.iterations, seconds=seconds,
-        counts={name: n for name, n in problem.counts.items() if n}, history=History().columns(last), state=state,
-        solver=solver, stop=stop, problem_name=problem.name, seed=0,
-    )  # fmt: skip
+        states.append(state)
+    return states

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from resolvent.errors import OptionError, ProblemError
 from resolvent.problems.composite import CompositeProblem
 from resolvent.solvers.base import Solver
 from resolvent.solvers.composite.block_coordinate_descent import BlockCoordinateDescent
+from resolvent.solvers.composite.follow import follow, is_followed
 from resolvent.solvers.composite.gram_path import gram_path, has_gram_path
 from resolvent.solvers.composite.working_set import WorkingSet, refusal
 from resolvent.solvers.drive import solve
+from resolvent.solvers.interrupt import interruptible
 from resolvent.solvers.result import Result
-from resolvent.solvers.stop import Stop
+from resolvent.solvers.stop import Status, Stop
 from resolvent.typing import Array
 
 __all__ = ["Path", "path", "weight_grid"]
@@ -124,7 +127,7 @@ def path(
     Returns
     -------
     Path
-        In the order of the weights given.
+        In the order of the weights given. Ctrl-C ends it: it then has the weights that were done, from the largest on.
 
     Examples
     --------
@@ -145,11 +148,24 @@ def path(
         method = BlockCoordinateDescent() if refusal(problem) else WorkingSet()
     order = np.argsort(-given, kind="stable")
     problems = problem.scaled([float(given[at]) for at in order])
-    found: list[Any] = [None] * len(given)
     ends = Stop() if stop is None else stop
-    if isinstance(method, WorkingSet) and has_gram_path(problem, len(given), ends):
-        found = gram_path(problem, problems, method, ends)
-    results, last = list(found), None
-    for at, one, known in zip(order, problems, found, strict=True):
-        results[at] = last = solve(one, method, last, stop=stop) if known is None else known
-    return Path(given, results)
+    found: list[Result | None] = [None] * len(given)
+    if isinstance(method, WorkingSet) and not refusal(problem) and is_followed(problem, method, ends):
+        with interruptible() as interrupts:
+            if has_gram_path(problem, len(given)):
+                found = gram_path(problems, method, ends, interrupts)
+            else:
+                found = list(follow(problems, method, ends, interrupts))
+        if interrupts:
+            found = list(takewhile(bool, found))
+    results: list[Result] = []
+    for one, known in zip(problems, found, strict=False):
+        last = results[-1] if results else None
+        results.append(solve(one, method, last, stop=stop) if known is None else known)
+        if results[-1].status is Status.INTERRUPTED:
+            break
+    if not results:
+        raise KeyboardInterrupt
+    done = np.sort(order[: len(results)])
+    by_place = dict(zip(order.tolist(), results, strict=False))
+    return Path(given[done], [by_place[at] for at in done.tolist()])

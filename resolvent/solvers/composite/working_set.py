@@ -431,7 +431,9 @@ def _is_small(problem: CompositeProblem, state: WorkingSetState) -> bool:
     """Whether calls of functions would cost as much as the work, and a slope needs no more than scaling to be dual."""
     if state.small is None or state.small[0] is not problem:
         model = problem.smooth
-        known = not problem.intercept and problem.has_gap and model.lipschitz is not None and problem.dtype == np.float64
+        known = (
+            not problem.intercept and problem.has_gap and model.lipschitz is not None and problem.dtype == np.float64
+        )
         state.small = problem, known and scales_into_dual(problem)
     return bool(state.small[1])
 
