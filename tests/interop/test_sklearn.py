@@ -22,6 +22,7 @@ import resolvent as rs
 from resolvent.interop import sklearn as estimators
 from resolvent.interop.sklearn import (
     AdaptiveLasso,
+    AdaptiveLassoCV,
     ElasticNet,
     ElasticNetCV,
     GroupLasso,
@@ -217,10 +218,82 @@ def test_an_adaptive_lasso_is_a_lasso_on_scaled_columns(rng):
     pilot = Lasso(0.1, tol=TIGHT).fit(X, y).coef_
     scale = (np.abs(pilot) + 0.01) ** 0.5
     again = Lasso(0.1, tol=TIGHT).fit(X * scale, y)
-    model = AdaptiveLasso(0.1, gamma=0.5, eps=0.01, refits=1, tol=TIGHT).fit(X, y)
+    model = AdaptiveLasso(0.1, gamma=0.5, pilot_eps=0.01, refits=1, tol=TIGHT).fit(X, y)
     assert np.allclose(model.coef_, scale * again.coef_, atol=1e-6)
     assert AdaptiveLasso(0.1, refits=0, tol=TIGHT).fit(X, y).coef_ == pytest.approx(pilot)
     assert np.count_nonzero(AdaptiveLasso(0.1).fit(X, y).coef_) <= np.count_nonzero(pilot)
+
+
+def adaptive_scores(X, y, alphas, folds, weights, **options):
+    """Fit each fold at each alpha as an estimator of its own, and look at what is left of the samples held out."""
+    found = np.empty((len(alphas), len(folds)))
+    for at, (fitted, held) in enumerate(folds):
+        for i, alpha in enumerate(alphas):
+            model = AdaptiveLasso(alpha, **options).fit(X[fitted], y[fitted], sample_weight=weights[fitted])
+            found[i, at] = np.average((model.predict(X[held]) - y[held]) ** 2, weights=weights[held])
+    return found
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("tall", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_cross_validation_of_the_adaptive_lasso_is_a_loop_over_adaptive_lassos(rng, intercept, tall, weighted):
+    X, y = data(rng, n=90 if tall else 30, noise=1.0)
+    weights = rng.random(len(y)) + 0.1 if weighted else np.ones(len(y))
+    options = {"gamma": 0.7, "pilot_eps": 0.05, "refits": 2, "fit_intercept": intercept, "tol": TIGHT}
+    folds = list(KFold(3, shuffle=True, random_state=0).split(X))
+    model = AdaptiveLassoCV(alphas=8, eps=1e-3, cv=folds, **options).fit(X, y, sample_weight=weights)
+    expected = adaptive_scores(X, y, model.alphas_, folds, weights, **options)
+    assert np.allclose(model.mse_path_, expected, rtol=1e-5)
+    mean, at = expected.mean(axis=1), expected.mean(axis=1).argmin()
+    assert 0 < at < 7
+    assert model.alpha_ == model.alphas_[at]
+    assert model.alpha_1se_ == model.alphas_[mean <= mean[at] + expected[at].std(ddof=1) / np.sqrt(3)].max()
+    chosen = AdaptiveLasso(model.alpha_, **options).fit(X, y, sample_weight=weights)
+    assert np.allclose(model.coef_, chosen.coef_)
+    assert not Lasso(model.alphas_[0], fit_intercept=intercept).fit(X, y, sample_weight=weights).coef_.any()
+
+
+def test_cross_validation_of_the_adaptive_lasso_without_refits_is_that_of_the_lasso(rng):
+    X, y = data(rng, n=40)
+    options = {"alphas": 5, "eps": 0.01, "tol": TIGHT}
+    adaptive, plain = AdaptiveLassoCV(refits=0, **options).fit(X, y), LassoCV(**options).fit(X, y)
+    assert np.allclose(adaptive.mse_path_, plain.mse_path_)
+    assert adaptive.alpha_ == plain.alpha_
+    assert np.allclose(adaptive.coef_, plain.coef_)
+
+
+@pytest.mark.parametrize("kind", [LassoCV, AdaptiveLassoCV])
+def test_weights_in_cross_validation_are_repeated_samples(rng, kind):
+    X, y = data(rng, noise=1.0)
+    times = rng.integers(0, 4, 60)
+    fold, each = np.arange(60) % 3, np.repeat(np.arange(60), times)
+    weighted, repeated = (
+        kind(
+            alphas=5, eps=0.01, tol=TIGHT, cv=[(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(3)]
+        )
+        for part in (fold, fold[each])
+    )
+    weighted.fit(X, y, sample_weight=times)
+    repeated.fit(X[each], y[each])
+    assert np.allclose(weighted.alphas_, repeated.alphas_)
+    assert np.allclose(weighted.mse_path_, repeated.mse_path_, rtol=1e-5)
+    assert np.allclose(weighted.coef_, repeated.coef_, atol=1e-6)
+
+
+def test_threads_do_not_change_a_cross_validation(rng):
+    X, y = data(rng)
+    one, two = (AdaptiveLassoCV(alphas=10, n_jobs=jobs).fit(X, y) for jobs in (1, 2))
+    assert (one.mse_path_ == two.mse_path_).all()
+    assert (one.coef_ == two.coef_).all()
+
+
+@pytest.mark.parametrize("kind", [LassoCV, AdaptiveLassoCV])
+def test_a_fold_that_cannot_be_fitted_is_named(rng, kind):
+    X, y = data(rng)
+    with pytest.raises(ValueError, match="weights") as found:
+        kind(cv=KFold(2), n_jobs=1).fit(X, y, sample_weight=np.arange(60) < 30)
+    assert found.value.__notes__ == ["in fold 0 of 2"]
 
 
 def test_cross_validation_of_groups_and_classes(rng):
@@ -287,7 +360,7 @@ def test_a_mean_far_from_zero_does_not_loosen_the_tolerance(rng):
     assert far.intercept_ == pytest.approx(near.intercept_ + 1e6)
 
 
-@pytest.mark.parametrize("kind", [Lasso, LassoCV, ElasticNet, NonNegativeLassoCV, AdaptiveLasso])
+@pytest.mark.parametrize("kind", [Lasso, LassoCV, ElasticNet, NonNegativeLassoCV, AdaptiveLasso, AdaptiveLassoCV])
 def test_constant_targets(rng, kind):
     X, _ = data(rng)
     model = made(kind).fit(X, np.full(60, 0.1))
@@ -328,9 +401,10 @@ def test_no_convergence_is_a_warning_with_the_gap(rng):
     ):
         model = Lasso(1e-4, tol=1e-14, max_iter=1).fit(X, y)
     assert model.dual_gap_ > 0
-    with pytest.warns(ConvergenceWarning) as found:
-        LassoCV(alphas=[1e-4, 1e-5], cv=3, tol=1e-14, max_iter=1).fit(X, y)
-    assert "LassoCV: 6 of 6 fits in cross-validation did not converge" in str(found[0].message)
+    for kind in (LassoCV, AdaptiveLassoCV):
+        with pytest.warns(ConvergenceWarning) as found:
+            kind(alphas=[1e-4, 1e-5], cv=3, tol=1e-14, max_iter=1).fit(X, y)
+        assert f"{kind.__name__}: 6 of 6 fits in cross-validation did not converge" in str(found[0].message)
 
 
 def test_pickles_pipelines_and_grids(rng):
@@ -354,8 +428,13 @@ WRONG = [
     (ElasticNetCV(l1_ratio=[]), r"l1_ratio is \[\]"),
     (ElasticNetCV(l1_ratio=0.0), "no alpha makes all coefficients zero"),
     (AdaptiveLasso(gamma=0), "gamma is 0, expected a number > 0"),
-    (AdaptiveLasso(eps=0.0), "eps is 0.0"),
+    (AdaptiveLasso(pilot_eps=0.0), "pilot_eps is 0.0"),
     (AdaptiveLasso(refits=-1), "refits is -1"),
+    (AdaptiveLassoCV(gamma=-1.0), "gamma is -1.0, expected a number > 0"),
+    (AdaptiveLassoCV(pilot_eps=0), "pilot_eps is 0, expected a number > 0"),
+    (AdaptiveLassoCV(refits=1.5), "refits is 1.5"),
+    (AdaptiveLassoCV(eps=1.0), "^eps is 1.0, expected a number above 0 and below 1"),
+    (AdaptiveLassoCV(alphas=[-1.0]), r"alphas are \[-1.0\]"),
     (LassoCV(eps=1.0), "eps is 1.0, expected a number above 0 and below 1"),
     (LassoCV(alphas=0), "alphas is 0"),
     (LassoCV(alphas=[0.1, 0.0]), r"alphas are \[0.1, 0.0\]"),

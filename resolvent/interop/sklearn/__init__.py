@@ -17,9 +17,9 @@ try:
 except ImportError:
     raise BackendError("the estimators need scikit-learn 1.6 or newer: pip install 'resolvent[estimators]'") from None
 
+from resolvent.interop.sklearn.adaptive import AdaptiveLasso, AdaptiveLassoCV
 from resolvent.interop.sklearn.classification import SparseLogisticRegression, SparseLogisticRegressionCV
 from resolvent.interop.sklearn.regression import (
-    AdaptiveLasso,
     ElasticNet,
     ElasticNetCV,
     GroupLasso,
@@ -34,6 +34,7 @@ from resolvent.interop.sklearn.regression import (
 
 __all__ = [
     "AdaptiveLasso",
+    "AdaptiveLassoCV",
     "ElasticNet",
     "ElasticNetCV",
     "GroupLasso",

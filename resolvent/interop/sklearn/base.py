@@ -285,13 +285,8 @@ class CrossValidated(SparseModel):
         alphas = [self._grid(data, problem) for problem in problems]
         splits = check_cv(self.cv, data.labels, classifier=is_classifier(self))
         folds = list(splits.split(np.zeros((data.model.n, 1)), data.labels))
-        found = cross_validate_paths(
-            problems,
-            [grid * data.total for grid in alphas],
-            folds,
-            stop=self._stop(problems[0], data),
-            workers=self._workers(),
-        )
+        weights = [grid * data.total for grid in alphas]
+        found = self._on_folds(problems, weights, folds, self._stop(problems[0], data))
         unsolved = sum(one.unsolved for one in found)
         if unsolved:
             warnings.warn(
@@ -301,6 +296,12 @@ class CrossValidated(SparseModel):
                 stacklevel=5,
             )
         return alphas, found
+
+    def _on_folds(
+        self, problems: list[CompositeProblem], weights: list[Array], folds: list[Any], stop: Stop
+    ) -> list[CrossValidation]:
+        """Return the scores of the multiples of each problem's term."""
+        return cross_validate_paths(problems, weights, folds, stop=stop, workers=self._workers())
 
     def _choose(self, alphas: Array, found: CrossValidation) -> None:
         """Write the attributes of a cross-validation."""

@@ -11,18 +11,17 @@ from resolvent.errors import OptionError, ProblemError
 from resolvent.interop.sklearn.base import CrossValidated, Data, SparseModel
 from resolvent.problems import Blocks, losses, terms
 from resolvent.problems.term_base import Term
-from resolvent.solvers.base import is_number, is_whole, require
-from resolvent.solvers.result import Result
+from resolvent.solvers.base import is_number, require
 from resolvent.typing import Array
 
 __all__ = [
-    "AdaptiveLasso",
     "ElasticNet",
     "ElasticNetCV",
     "GroupLasso",
     "GroupLassoCV",
     "Lasso",
     "LassoCV",
+    "LeastSquaresModel",
     "MultiTaskLasso",
     "MultiTaskLassoCV",
     "NonNegativeLasso",
@@ -175,60 +174,6 @@ class GroupLasso(LeastSquaresModel):
 
     def _term(self, shape: tuple[int, ...]) -> Term:
         return _groups(self.groups, self.weights, shape[0])
-
-
-class AdaptiveLasso(LeastSquaresModel):
-    """The lasso with weights from a fit before: ``alpha sum_j abs(coef_j) / (abs(pilot_j) + eps)^gamma``.
-
-    The pilot is the `Lasso` at the same alpha, then the fit before: refits times in all (Zou, JASA 101 (2006) 1418;
-    Candes, Wakin and Boyd, J. Fourier Anal. Appl. 14 (2008) 877). Large coefficients are shrunk less than by the lasso.
-
-    Parameters
-    ----------
-    alpha : float
-    gamma : float
-        > 0.
-    eps : float
-        > 0, of the size of coefficients that are noise: those of zero get the weight ``eps^-gamma``.
-    refits : int
-        >= 0; 0 is the lasso.
-    fit_intercept, tol, max_iter, warm_start
-        As for `Lasso`, and so are the attributes; the gap is that of the last fit.
-    """
-
-    def __init__(
-        self,
-        alpha: float = 1.0,
-        *,
-        gamma: float = 1.0,
-        eps: float = 1e-3,
-        refits: int = 3,
-        fit_intercept: bool = True,
-        tol: float = 1e-6,
-        max_iter: int = 1000,
-        warm_start: bool = False,
-    ) -> None:
-        self.gamma = gamma
-        self.eps = eps
-        self.refits = refits
-        super().__init__(alpha, fit_intercept=fit_intercept, tol=tol, max_iter=max_iter, warm_start=warm_start)
-
-    def _check_options(self) -> None:
-        super()._check_options()
-        for name in ("gamma", "eps"):
-            require(is_number(getattr(self, name), above=0), name, getattr(self, name), "a number > 0")
-        require(is_whole(self.refits, least=0), "refits", self.refits, "a whole number >= 0")
-
-    def _term(self, shape: tuple[int, ...]) -> Term:
-        return terms.L1(1.0)
-
-    def _solve(self, data: Data, alpha: float) -> Result:
-        result = super()._solve(data, alpha)
-        for _ in range(self.refits if alpha else 0):
-            w = result.x[0] if data.model.intercept else result.x
-            weights = (np.abs(w).astype(np.float64) + self.eps) ** -self.gamma
-            result = self._run(data, terms.L1(alpha * data.total * weights), result.x)
-        return result
 
 
 class MultiTaskLasso(LeastSquaresModel):
