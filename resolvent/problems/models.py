@@ -169,6 +169,9 @@ class LinearModel:
         support = self.support(x) if support is None else support
         if len(support) == 0:
             z = np.zeros(self.loss.shape, self.dtype)
+        elif self.sparse and w.ndim == 1 and w.dtype == self.dtype:
+            z = np.zeros(self.n, self.dtype)
+            kernels.descent.accumulate(self.A.data, self.A.indices, self.A.indptr, support, w[support], z)
         elif FEW * len(support) <= self.p:
             z = self.A[:, support] @ w[support]
         else:
@@ -184,6 +187,11 @@ class LinearModel:
         product = self._correlate(r) if self.sparse and r.ndim == 1 and r.dtype == self.dtype else self.A.T @ r
         return (product, np.atleast_1d(r.sum(axis=0))) if self.intercept else product
 
+    @cached_property
+    def places(self) -> Array:
+        """The numbers of all columns, (p,): what kernels take that look at some of a sparse A."""
+        return np.arange(self.p)
+
     def _correlate(self, r: Array) -> Array:
         """Do it for a sparse A, in parts with as many entries for each thread."""
         A, found = self.A, np.empty(self.p, self.dtype)
@@ -191,7 +199,8 @@ class LinearModel:
         def part(lo: int, hi: int) -> None:
             first = int(np.searchsorted(A.indptr, lo)) if lo else 0
             last = int(np.searchsorted(A.indptr, hi)) if hi < A.nnz else self.p
-            kernels.descent.correlate(A.data, A.indices, A.indptr[first : last + 1], r, found[first:last])
+            places = self.places[first:last]
+            kernels.descent.correlate(A.data, A.indices, A.indptr, places, r, found[first:last])
 
         in_parts(part, A.nnz, A.nnz)
         return found
@@ -231,7 +240,7 @@ class LinearModel:
         if self.sparse:
             found = np.empty(self.p, self.dtype)
             w = np.ones(1, self.dtype) if weights is None else weights
-            kernels.descent.squares(self.A.data, self.A.indices, self.A.indptr, w, found)
+            kernels.descent.squares(self.A.data, self.A.indices, self.A.indptr, self.places, w, found)
             return found
         rows = self.A.T
         given, places = ((rows, rows), "ji,ji->j") if weights is None else ((rows, rows, weights), "ji,ji,i->j")

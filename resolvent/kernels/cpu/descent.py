@@ -11,9 +11,11 @@ from resolvent.kernels.cpu.prox import _bent_step
 from resolvent.typing import Array
 
 __all__ = [
+    "accumulate",
     "bent_sweeps",
     "columns_dots",
     "columns_gram",
+    "columns_rows",
     "correlate",
     "gram_face_step",
     "gram_rounds",
@@ -25,7 +27,7 @@ __all__ = [
 
 TILE = 32
 
-place = np.uintp
+place, one = np.uintp, np.uintp(1)
 """An index without a sign: one with a sign is asked whether it counts from the end, which takes half the time."""
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
@@ -255,38 +257,70 @@ def sweeps_sparse(
 
 
 @compiled
-def columns_gram(
-    values: Array, positions: Array, starts: Array, curvature: Array, first: int, m: int, H: Array
+def columns_rows(
+    data: Array, indices: Array, indptr: Array, places: Array, first: int,
+    starts: Array, positions: Array, values: Array,
 ) -> None:  # fmt: skip
-    H[first:m, :m] = 0
+    for j in range(len(places)):
+        for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
+            starts[place(indices[k]) + one] += 1
     for i in range(len(starts) - 1):
-        a = starts[i]
-        for k in range(starts[i + 1] - 1, a - 1, -1):
-            j = positions[k]
-            if j < first:
-                break
-            t, row = curvature[i] * values[k], H[j]
-            for q in range(place(a), place(k + 1)):
+        starts[i + 1] += starts[i]
+    for j in range(len(places)):
+        for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
+            row = place(indices[k])
+            at = place(starts[row])
+            positions[at], values[at] = first + j, data[k]
+            starts[row] += 1
+    for i in range(len(starts) - 1, 0, -1):
+        starts[i] = starts[i - 1]
+    starts[0] = 0
+
+
+@compiled
+def columns_gram(
+    data: Array, indices: Array, indptr: Array, places: Array, starts: Array, positions: Array, values: Array,
+    curvature: Array, first: int, m: int, H: Array,
+) -> None:  # fmt: skip
+    H[:m, first:m] = 0
+    stride = place(len(curvature) > 1)
+    for i in range(len(starts) - 1):
+        a = place(starts[i])
+        for k in range(a, place(starts[i + 1])):
+            t, row = curvature[i * stride] * values[k], H[place(positions[k])]
+            for q in range(a, k + one):
+                row[place(positions[q])] += t * values[q]
+    for j in range(first):
+        row = H[j]
+        for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
+            at = place(indices[k])
+            t = curvature[at * stride] * data[k]
+            for q in range(place(starts[at]), place(starts[at + one])):
                 row[place(positions[q])] += t * values[q]
     for j in range(first, m, TILE):  # in tiles, for the cache
         for i in range(0, m, TILE):
-            for row in range(j, min(j + TILE, m)):
-                for column in range(i, min(i + TILE, row)):
-                    H[column, row] = H[row, column]
+            for r in range(j, min(j + TILE, m)):
+                for c in range(i, min(i + TILE, r)):
+                    if c < first:
+                        H[r, c] = H[c, r]
+                    else:
+                        H[c, r] = H[r, c]
 
 
 @compiled
 def columns_dots(
-    data: Array, indices: Array, indptr: Array, curvature: Array, first: int, m: int, scattered: Array, H: Array
+    data: Array, indices: Array, indptr: Array, places: Array, curvature: Array, first: int, m: int,
+    scattered: Array, H: Array,
 ) -> None:  # fmt: skip
+    stride = place(len(curvature) > 1)
     for j in range(first, m):
-        start, end = place(indptr[j]), place(indptr[j + 1])
+        start, end = place(indptr[places[j]]), place(indptr[places[j] + 1])
         for k in range(start, end):
             row = place(indices[k])
-            scattered[row] = curvature[row] * data[k]
+            scattered[row] = curvature[row * stride] * data[k]
         for i in range(j + 1):
             total = H[0, 0] * 0
-            for k in range(place(indptr[i]), place(indptr[i + 1])):
+            for k in range(place(indptr[places[i]]), place(indptr[places[i] + 1])):
                 total += data[k] * scattered[place(indices[k])]
             H[i, j] = H[j, i] = total
         for k in range(start, end):
@@ -294,20 +328,29 @@ def columns_dots(
 
 
 @compiled
-def correlate(data: Array, indices: Array, indptr: Array, r: Array, out: Array) -> None:
-    for j in range(len(out)):
+def correlate(data: Array, indices: Array, indptr: Array, places: Array, r: Array, out: Array) -> None:
+    for j in range(len(places)):
         total = 0.0
-        for k in range(place(indptr[j]), place(indptr[j + 1])):
+        for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
             total += data[k] * r[place(indices[k])]
         out[j] = total
 
 
 @compiled
-def squares(data: Array, indices: Array, indptr: Array, weights: Array, out: Array) -> None:
+def accumulate(data: Array, indices: Array, indptr: Array, places: Array, d: Array, z: Array) -> None:
+    for j in range(len(places)):
+        step = d[j]
+        if step != 0:
+            for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
+                z[place(indices[k])] += step * data[k]
+
+
+@compiled
+def squares(data: Array, indices: Array, indptr: Array, places: Array, weights: Array, out: Array) -> None:
     stride = place(len(weights) > 1)
-    for j in range(len(indptr) - 1):
+    for j in range(len(places)):
         total = 0.0
-        for k in range(place(indptr[j]), place(indptr[j + 1])):
+        for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
             total += np.float64(weights[place(indices[k]) * stride]) * data[k] * data[k]
         out[j] = total
 

@@ -13,8 +13,7 @@ H is given, or as A_b^T D A_b by columns of a matrix and the `curvature` D of th
 of the loss + D A d is carried in the place of g.
 
 Shapes: x, weight, ridge, lower, upper, h (diagonal of H), members (m,); H (m, m) or larger; A (n, p), r, curvature
-(n,); a sparse A by columns: data, indices, indptr. A block by rows: starts (n + 1,), positions in the block and values
-(entries,).
+(n,); a sparse A by columns: data, indices, indptr, of which the block has those at `places` (m,), D then (n,) or (1,).
 """
 
 from __future__ import annotations
@@ -29,9 +28,11 @@ from resolvent.kernels.reference.prox import HALF, MCP, SCAD, _bent_step
 from resolvent.typing import Array
 
 __all__ = [
+    "accumulate",
     "bent_sweeps",
     "columns_dots",
     "columns_gram",
+    "columns_rows",
     "correlate",
     "gram_face_step",
     "gram_rounds",
@@ -237,43 +238,63 @@ def _sweeps(
     return changed
 
 
-def columns_gram(
-    values: Array, positions: Array, starts: Array, curvature: Array, first: int, m: int, H: Array
-) -> None:
-    """Write A_b^T D A_b into the first m rows and columns of H, for a block by rows; those of the first few stay.
+def columns_rows(
+    data: Array, indices: Array, indptr: Array, places: Array, first: int,
+    starts: Array, positions: Array, values: Array,
+) -> None:  # fmt: skip
+    """Write columns of a sparse A by rows: starts (n + 1,), zeros before, positions from `first` on, values (entries,).
 
-    Work: the sum of the squares of the entries in each row.
+    Work: twice the entries, and the rows.
     """
-    block = sp.csr_array((values, positions, starts), shape=(len(starts) - 1, m)).toarray()
-    found = (block * curvature[:, None]).T @ block
-    H[first:m, :m], H[:m, first:m] = found[first:], found[:, first:]
+    rows = _block(data, indices, indptr, places, len(starts) - 1).tocsr()
+    starts[:], positions[:], values[:] = rows.indptr, first + rows.indices, rows.data
+
+
+def columns_gram(
+    data: Array, indices: Array, indptr: Array, places: Array, starts: Array, positions: Array, values: Array,
+    curvature: Array, first: int, m: int, H: Array,
+) -> None:  # fmt: skip
+    """Write A_b^T D A_b into the first m rows and columns of H, for m columns of a sparse A; the first few stay.
+
+    The columns from the first one on are given by rows too, as `columns_rows` writes them. Work: for each entry, the
+    entries of its row in those columns.
+    """
+    columns_dots(data, indices, indptr, places, curvature, first, m, np.zeros(len(starts) - 1), H)
 
 
 def columns_dots(
-    data: Array, indices: Array, indptr: Array, curvature: Array, first: int, m: int, scattered: Array, H: Array
+    data: Array, indices: Array, indptr: Array, places: Array, curvature: Array, first: int, m: int,
+    scattered: Array, H: Array,
 ) -> None:  # fmt: skip
-    """Do the same as `columns_gram` for a block by columns; `scattered` (n,) comes and goes as zeros.
+    """Do the same as `columns_gram` without rows; `scattered` (n,) comes and goes as zeros.
 
     Work: the entries of the block, for each new column.
     """
-    block = sp.csc_array((data, indices, indptr), shape=(len(scattered), m)).toarray()
-    found = (block * curvature[:, None]).T @ block
+    block = _block(data, indices, indptr, places, len(scattered)).toarray()
+    found = (block * np.broadcast_to(curvature, len(block))[:, None]).T @ block
     H[first:m, :m], H[:m, first:m] = found[first:], found[:, first:]
 
 
-def correlate(data: Array, indices: Array, indptr: Array, r: Array, out: Array) -> None:
-    """Write A^T r by columns. Work: 2 flops an entry."""
-    for j in range(len(out)):
-        rows = slice(indptr[j], indptr[j + 1])
-        out[j] = data[rows] @ r[indices[rows]]
+def _block(data: Array, indices: Array, indptr: Array, places: Array, n: int) -> Any:
+    return sp.csc_array((data, indices, indptr), shape=(n, len(indptr) - 1))[:, places]
 
 
-def squares(data: Array, indices: Array, indptr: Array, weights: Array, out: Array) -> None:
-    """Write the sum of the squares of each column, times the weights of rows: one for all, or (n,). Work: one pass."""
-    for j in range(len(indptr) - 1):
+def correlate(data: Array, indices: Array, indptr: Array, places: Array, r: Array, out: Array) -> None:
+    """Write A_b^T r. Work: 2 flops an entry."""
+    out[:] = _block(data, indices, indptr, places, len(r)).T @ r
+
+
+def accumulate(data: Array, indices: Array, indptr: Array, places: Array, d: Array, z: Array) -> None:
+    """Add A_b d to z. Work: 2 flops an entry of the columns with d not 0."""
+    z += _block(data, indices, indptr, places, len(z)) @ d
+
+
+def squares(data: Array, indices: Array, indptr: Array, places: Array, weights: Array, out: Array) -> None:
+    """Write the sum of the squares of some columns, times the weights of rows: one for all, or (n,). Work: one pass."""
+    for i, j in enumerate(places):
         part = slice(indptr[j], indptr[j + 1])
         w = weights if len(weights) == 1 else weights[indices[part]]
-        out[j] = (w * data[part].astype(np.float64) ** 2).sum()
+        out[i] = (w * data[part].astype(np.float64) ** 2).sum()
 
 
 def has_repeats(indices: Array, indptr: Array, seen: Array) -> bool:
@@ -364,41 +385,70 @@ def _sweeps_sparse(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]
     return made
 
 
-def _columns_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+def _sparse(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    """Return columns of sparse matrices, with their numbers of rows."""
     made = []
     for A, members, _ in _blocks(rng, dtype):
-        rows, m = sp.csr_array(A[:, members]), len(members)
-        curvature = rng.random(len(A)).astype(dtype)
-        made.append((rows.data, rows.indices, rows.indptr, curvature, m // 3, m, np.zeros((m + 1, m + 1), dtype)))
+        columns = sp.csc_array(A)
+        made.append(((columns.data, columns.indices, columns.indptr, members), len(A)))
+    return made
+
+
+def _columns_rows(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made = []
+    for columns, n in _sparse(rng, dtype):
+        first = len(columns[3]) // 3
+        new = columns[3][first:]
+        entries = int((columns[2][new + 1] - columns[2][new]).sum())
+        room = np.zeros(n + 1, np.int64), np.zeros(entries, np.int32), np.zeros(entries, dtype)
+        made.append((*columns[:3], new, first, *room))
+    return made
+
+
+def _columns_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made = []
+    for columns, n in _sparse(rng, dtype):
+        data, indices, indptr, places = columns
+        m, first = len(places), len(places) // 3
+        rows = _block(data, indices, indptr, places[first:], n).tocsr()
+        rows.sort_indices()
+        by_rows = rows.indptr.astype(np.int64), (first + rows.indices).astype(np.int32), rows.data
+        for curvature in (rng.random(1), rng.random(n)):
+            made.append((*columns, *by_rows, curvature.astype(dtype), first, m, np.zeros((m + 1, m + 1), dtype)))
     return made
 
 
 def _columns_dots(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
-    for A, members, _ in _blocks(rng, dtype):
-        columns, m = sp.csc_array(A[:, members]), len(members)
-        curvature, scattered = rng.random(len(A)).astype(dtype), np.zeros(len(A), dtype)
-        room = np.zeros((m + 1, m + 1), dtype)
-        made.append((columns.data, columns.indices, columns.indptr, curvature, m // 3, m, scattered, room))
+    for columns, n in _sparse(rng, dtype):
+        m, scattered = len(columns[3]), np.zeros(n, dtype)
+        for curvature in (rng.random(1), rng.random(n)):
+            room = np.zeros((m + 1, m + 1), dtype)
+            made.append((*columns, curvature.astype(dtype), m // 3, m, scattered, room))
     return made
 
 
 def _correlate(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    return [
+        (*columns, rng.standard_normal(n).astype(dtype), np.zeros(len(columns[3]), dtype))
+        for columns, n in _sparse(rng, dtype)
+    ]
+
+
+def _accumulate(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
-    for A, _, _ in _blocks(rng, dtype):
-        columns, r = sp.csc_array(A), rng.standard_normal(len(A)).astype(dtype)
-        made.append((columns.data, columns.indices, columns.indptr, r, np.zeros(A.shape[1], dtype)))
+    for columns, n in _sparse(rng, dtype):
+        d = rng.standard_normal(len(columns[3])) * (rng.random(len(columns[3])) < 0.7)
+        made.append((*columns, d.astype(dtype), rng.standard_normal(n).astype(dtype)))
     return made
 
 
 def _squares(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    made = []
-    for A, _, _ in _blocks(rng, dtype):
-        columns = sp.csc_array(A)
-        for weights in (rng.random(1), rng.random(len(A))):
-            out = np.zeros(A.shape[1], dtype)
-            made.append((columns.data, columns.indices, columns.indptr, weights.astype(dtype), out))
-    return made
+    return [
+        (*columns, weights.astype(dtype), np.zeros(len(columns[3]), dtype))
+        for columns, n in _sparse(rng, dtype)
+        for weights in (rng.random(1), rng.random(n))
+    ]
 
 
 def _has_repeats(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
@@ -411,9 +461,11 @@ def _has_repeats(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
 
 
 EXAMPLES: dict[str, Callable[..., Any]] = {
+    "accumulate": _accumulate,
     "bent_sweeps": _bent_sweeps,
     "columns_dots": _columns_dots,
     "columns_gram": _columns_gram,
+    "columns_rows": _columns_rows,
     "correlate": _correlate,
     "gram_face_step": _gram_face_step,
     "gram_rounds": _gram_rounds,

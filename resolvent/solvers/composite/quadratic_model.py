@@ -20,15 +20,13 @@ from scipy.linalg import lapack
 from resolvent import kernels
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.term_base import STEP
+from resolvent.solvers.composite.columns import DenseColumns, SparseColumns, whole
 from resolvent.typing import Array, Point
 
 __all__ = ["DAMPING", "Block", "bent_minimise", "coefficients", "column_minimise", "factored", "gram_minimise"]
 
 DAMPING = 1e-10
 """Of the mean diagonal entry, added to the diagonal where a factorisation needs it."""
-
-FEW = 8
-"""So few new columns are multiplied with all others one by one; for more the block is turned into rows."""
 
 UNSETTLED = 0.2
 """Two rounds agree where at most so large a part of the signs differs."""
@@ -57,10 +55,13 @@ class Block:
 
     def __init__(self, problem: CompositeProblem) -> None:
         model = problem.smooth
-        self.members, self.intercept, self.sparse = np.zeros(0, np.int64), problem.intercept, model.sparse
-        ones = np.ones((model.n, int(self.intercept)), problem.dtype, order="F")
-        self.columns: Any = sp.csc_array(ones) if self.sparse else ones
-        self._rows: Any = None
+        self.members, self.dtype = np.zeros(0, np.int64), problem.dtype
+        self.intercept, self.sparse = problem.intercept, model.sparse
+        self.columns: Any = None
+        if self.sparse:
+            self.columns = SparseColumns(model.A, self.members)
+        else:
+            self.columns = DenseColumns(np.ones((model.n, int(self.intercept)), problem.dtype, order="F"))
         self.term: tuple[Array, ...] = ()
         self.bend: tuple[int, float] | None = None
         self.bounds: Any = None
@@ -73,40 +74,27 @@ class Block:
 
     def extend(self, problem: CompositeProblem, members: Array) -> None:
         """Take up the members that are new, and the weights of all."""
-        new = members[len(self.members) :]
-        if len(new):
-            if self.sparse:
-                more = problem.smooth.A[:, members if not self.intercept else new]
-                self.columns = sp.csc_array(sp.hstack([self.columns, more])) if self.intercept else more
-            else:
-                self.columns = self._appended(problem.smooth.A, new)
-            self._rows = None
-            problem.counts["columns"] += len(new)
+        new, model = members[len(self.members) :], problem.smooth
+        if self.sparse and self.intercept and (len(new) or not self.columns.order):
+            ones = sp.csc_array(np.ones((model.n, 1), problem.dtype))
+            own = sp.csc_array(sp.hstack([ones, model.A[:, members]]))
+            self.columns = SparseColumns(own, np.arange(own.shape[1]))
+        elif len(new):
+            self.columns.append(model.A, new)
+        problem.counts["columns"] += len(new)
         self.members = members
         p = problem.term.parameters(problem.shape, problem.dtype)
         lead = (0.0, 0.0, -np.inf, np.inf)
         self.term = tuple(self._of(values, members, first) for values, first in zip(p[1:5], lead, strict=True))
-        model = problem.smooth
         if model.lipschitz is not None:
             self.bounds = self._of(model.lipschitz, members, model.loss.curvature_bound * model.total_weight)
             self.bound = float(self.bounds.mean()) if self.order else 0.0
         self.bend = None if problem.term.convex else (p.kind, p.gamma)
 
-    def _appended(self, A: Array, new: Array) -> Array:
-        """Return the columns with new ones of A behind them, in an array that has room for more."""
-        n, m = self.columns.shape
-        total, room = m + len(new), self.columns.base
-        if room is None or room.ndim != 2 or room.shape[1] < total or room.shape[0] != n:
-            room = np.empty((n, max(4 * total, 256)), self.columns.dtype, order="F")  # untouched memory costs nothing
-            room[:, :m] = self.columns
-        np.take(A.T, new, axis=0, out=room[:, m:total].T, mode="clip")
-        found: Array = room[:, :total]
-        return found
-
     def _of(self, values: Array, members: Array, first: float) -> Array:
         chosen = np.full(len(members), values[0]) if len(values) == 1 else values[members]
         chosen = np.concatenate([[first], chosen]) if self.intercept else chosen
-        return chosen.astype(self.columns.dtype, copy=False)
+        return chosen.astype(self.dtype, copy=False)
 
     def gather(self, x: Point) -> Array:
         w = coefficients(x)[self.members]
@@ -124,14 +112,6 @@ class Block:
             return g
         slope = problem.smooth.derivative(state.z) if slope is None else slope
         return np.concatenate([[slope.sum()], g]).astype(g.dtype, copy=False)
-
-    def predict(self, d: Array) -> Array:
-        moved: Array = self.columns @ d
-        return moved
-
-    def correlate(self, slope: Array) -> Array:
-        found: Array = self.columns.T @ slope
-        return found
 
     def value(self, x: Array) -> float:
         weight, ridge, _, _ = self.term
@@ -155,79 +135,6 @@ class Block:
     def promise(self, violation: float) -> float:
         """Return by how much a step of a coordinate that violates optimality so much lowers f + g at least."""
         return 0.0 if self.bounds is None else 0.5 * violation**2 / max(float(self.bounds.max(initial=0.0)), 1e-300)
-
-    def diagonal(self, curvature: Array) -> Array:
-        """Return the diagonal of A_b^T D A_b."""
-        A, found = self.columns, np.empty(self.order, self.columns.dtype)
-        if self.sparse:
-            kernels.descent.squares(A.data, A.indices, A.indptr, curvature, found)
-        else:
-            np.einsum("ij,ij,i->j", A, A, curvature, out=found)
-        return found
-
-    def gram(self, curvature: Array | None, known: Array) -> Array:
-        """Return A_b^T D A_b, whose first rows and columns are `known`; D is one without a curvature.
-
-        It is a view of an array with room for more.
-        """
-        first, m = len(known), self.order
-        if first == m:
-            return known
-        H = _roomy(known, m)
-        if self.sparse:
-            D = np.ones(self.columns.shape[0], self.columns.dtype) if curvature is None else curvature
-            if m - first <= FEW:
-                A, scattered = self.columns, np.zeros(self.columns.shape[0], self.columns.dtype)
-                kernels.descent.columns_dots(A.data, A.indices, A.indptr, D, first, m, scattered, whole(H))
-            else:
-                kernels.descent.columns_gram(*self._by_rows(), D, first, m, whole(H))
-            return H
-        new, old = self.columns[:, first:], self.columns[:, :first]
-        if curvature is None:
-            H[first:, first:] = new.T @ new  # by BLAS's syrk, in half the time
-            if first:
-                H[:first, first:] = old.T @ new
-        elif first:
-            H[:, first:] = self.columns.T @ (curvature[:, None] * new)
-        else:
-            scaled = np.sqrt(curvature)[:, None] * new
-            H[:] = scaled.T @ scaled
-        H[first:, :first] = H[:first, first:].T
-        return H
-
-    def _by_rows(self) -> tuple[Array, Array, Array]:
-        if self._rows is None:
-            rows = self.columns.tocsr()
-            self._rows = rows.data, rows.indices, rows.indptr
-        found: tuple[Array, Array, Array] = self._rows
-        return found
-
-
-def whole(H: Array) -> Array:
-    """Return rows without gaps that begin with those of H: what kernels take."""
-    if H.flags.c_contiguous:
-        return H
-    room = _room(H)
-    return np.ascontiguousarray(H) if room is None else room
-
-
-def _room(H: Array) -> Array | None:
-    """Return the array made by `_roomy` of which H is the beginning, None where there is none."""
-    room = H.base
-    if room is None or room.ndim != 2 or room.shape[0] != room.shape[1] or room.dtype != H.dtype:
-        return None
-    return room if room.flags.c_contiguous and room.ctypes.data == H.ctypes.data else None
-
-
-def _roomy(known: Array, order: int) -> Array:
-    """Return a matrix of this order that begins with the known one, as a view of rows with room for more."""
-    first = len(known)
-    room = _room(known)
-    if room is None or len(room) < order:
-        room = np.empty((max(2 * order, 128),) * 2, known.dtype)  # untouched memory costs nothing
-        room[:first, :first] = known
-    found: Array = room[:order, :order]
-    return found
 
 
 # ---- the model
@@ -262,19 +169,17 @@ def column_minimise(block: Block, curvature: Array, r: Array, x: Array, sweeps: 
 
     The signs at the end are kept in the block: where they still hold, a Newton step comes after the first few sweeps.
     """
-    change, members, steps, signs = np.zeros(1, x.dtype), np.arange(block.order), TRUNCATED, block.signs
-    h, A, settled = block.diagonal(curvature), block.columns, len(signs) == block.order
+    change, steps, signs = np.zeros(1, x.dtype), TRUNCATED, block.signs
+    columns, settled = block.columns.together(), len(signs) == block.order
+    h = columns.diagonal(curvature)
     for _ in range(ROUNDS):
-        tail = (members, curvature, r, h, x, *block.term, min(sweeps, SETTLED) if settled else sweeps, target, change)
-        if block.sparse:
-            kernels.descent.sweeps_sparse(A.data, A.indices, A.indptr, *tail)
-        else:
-            kernels.descent.sweeps_dense(A, *tail)
+        count = min(sweeps, SETTLED) if settled else sweeps
+        columns.sweep(curvature, r, h, x, *block.term, count, target, change)
         before, signs = signs, _signs(x, block.term)
         if change[0] <= target:
             break
         if len(before) == len(signs) and np.count_nonzero(signs != before) <= UNSETTLED * np.count_nonzero(signs):
-            _face_by_conjugate_gradients(block, curvature, r, h, x, signs, steps, target)
+            _face_by_conjugate_gradients(columns, block.term, curvature, r, h, x, signs, steps, target)
             steps, settled = 2 * steps, True
     block.signs = signs
 
@@ -313,20 +218,20 @@ def factored(matrix: Array, right: Array) -> Array | None:
 
 
 def _face_by_conjugate_gradients(
-    block: Block, curvature: Array, r: Array, h: Array, x: Array, signs: Array, steps: int, target: float
-) -> None:
+    columns: Any, term: tuple[Array, ...], curvature: Array, r: Array, h: Array, x: Array, signs: Array, steps: int,
+    target: float,
+) -> None:  # fmt: skip
     """Take an inexact Newton step on the face, of so many steps of conjugate gradients, as `_face_by_factor` does."""
-    weight, ridge, _, _ = block.term
+    weight, ridge, _, _ = term
     face = np.flatnonzero((signs != 0) & (h + ridge > DAMPING * h.max()))
-    A = block.columns[:, face]
-    transposed = A.T.tocsr() if block.sparse else A.T
-    right = -(transposed @ r + weight[face] * signs[face] + ridge[face] * x[face])
+    columns = columns.part(face)
+    right = -(columns.correlate(r) + weight[face] * signs[face] + ridge[face] * x[face])
     d, left = np.zeros_like(right), right.copy()
     inverse = 1 / np.maximum(h[face] + ridge[face], np.finfo(x.dtype).tiny)
     direction = inverse * left
     rz = float(left @ direction)
     for _ in range(min(steps, len(face))):
-        product = transposed @ (curvature * (A @ direction)) + ridge[face] * direction
+        product = columns.correlate(curvature * columns.predict(direction)) + ridge[face] * direction
         curved = float(direction @ product)
         if not curved > 0:
             break
@@ -338,8 +243,8 @@ def _face_by_conjugate_gradients(
         rz, old = float(left @ z), rz
         direction = z + rz / old * direction
     for k in range(PARTS):
-        moved = _cut(x, 0.5**k * d, block.term, signs, face)
-        step = A @ moved
+        moved = _cut(x, 0.5**k * d, term, signs, face)
+        step = columns.predict(moved)
         change = r @ step + 0.5 * curvature @ (step * step)
         if _model_change(change, x[face], moved, weight[face], ridge[face]) < 0:
             x[face] += moved

@@ -54,8 +54,6 @@ LEAST = 1e-3
 """Diagonals of the model are damped as if they were at least so large a part of their bound."""
 REFRESH = 30
 """Steps after which predictions are computed from their definition."""
-SMALL = 1_000_000
-"""Of a dense A with so many entries calls of functions would cost as much as the work."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -76,8 +74,8 @@ class WorkingSetState(State):
         The second derivatives of which H is; empty for least squares, whose do not change.
     model, block
         The linear model of which H is, and the columns of the working set.
-    small, sight : tuple
-        The problem, with whether it is small, and with what `_see` saw of it at x.
+    sighted, sight : tuple
+        The problem, with whether one call sees it, and with what `_see` saw of it at x.
     """
 
     theta: Any = None
@@ -88,7 +86,7 @@ class WorkingSetState(State):
     curvature: Any = None
     model: Any = cache()
     block: Any = cache()
-    small: Any = cache()
+    sighted: Any = cache()
     sight: Any = cache()
 
     def certificate(self) -> tuple[Point, Array]:
@@ -199,7 +197,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         block = self._block(problem, state)
         x = block.gather(state.x)
         before = x.copy()
-        accuracy = self._accuracy(state, grown, problem.smooth.entries, problem.has_gap)
+        accuracy = self._accuracy(problem, state, grown)
         if isinstance(problem.smooth.loss, LeastSquares):
             slope = self._quadratic(problem, state, block, x, accuracy * worst)
         else:
@@ -214,18 +212,19 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             )
         return state
 
-    def _accuracy(self, state: WorkingSetState, grown: int, work: int, gap: bool) -> float:
+    def _accuracy(self, problem: CompositeProblem, state: WorkingSetState, grown: int) -> float:
         """Return how far the block is solved, as a part of the largest violation of optimality.
 
-        The gap falls with its square: where the working set hardly grows any more, or its model costs nothing beside
-        the `work` of a pass over A, as far as the tolerance asks.
+        The gap falls with its square: where the working set hardly grows any more, or a model that is f itself costs
+        nothing beside a pass over A, as far as the tolerance asks.
         """
         m = len(state.members)
-        cheap = 100 * m * m <= work
-        if not state.residual or (20 * grown > m and not cheap):
+        cheap, exact = 100 * m * m <= problem.smooth.entries, isinstance(problem.smooth.loss, LeastSquares)
+        if not state.residual or (20 * grown > m and not (cheap and exact)):
             return self.accuracy
         wanted = max(state.tolerance, 0.0) / state.residual
-        return min(self.accuracy, max((0.01 if cheap else 0.3) * float(np.sqrt(wanted) if gap else wanted), 1e-6))
+        wanted = float(np.sqrt(wanted) if problem.has_gap else wanted)
+        return min(self.accuracy, max((0.01 if cheap else 0.3) * wanted, 1e-6))
 
     def _block(self, problem: CompositeProblem, state: WorkingSetState) -> Block:
         if state.block is None or not np.array_equal(state.block.members, state.members[: len(state.block.members)]):
@@ -237,7 +236,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     def _scores(self, problem: CompositeProblem, state: WorkingSetState) -> tuple[float, Array]:
         """Return the largest violation of optimality, and the decrease that each coordinate promises."""
         w, g = coefficients(state.x), state.gradient
-        if _is_small(problem, state):
+        if _has_sight(problem, state):
             if state.sight is None or state.sight[0] is not problem:
                 _see(problem, state, problem.smooth.derivative(state.z))
             return float(state.sight[2][0]), state.sight[1].copy()
@@ -280,12 +279,12 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         """Minimise f + g over the block, f being least squares; return the derivative of the loss."""
         weights, old = problem.smooth.weights, x.copy()
         if self._by_matrix(problem, block):
-            state.H = block.gram(weights, state.H)
+            state.H = block.columns.gram(weights, state.H)
             self._minimise(problem, state, block.pick(problem, state), x, block, target)
         else:
             curvature = np.ones(problem.smooth.n, problem.dtype) if weights is None else weights
             column_minimise(block, curvature, problem.smooth.derivative(state.z), x, self.sweeps, target)
-        state.z += block.predict(x - old)
+        state.z += block.columns.predict(x - old)
         slope: Array = problem.smooth.derivative(state.z)
         return slope
 
@@ -297,7 +296,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         value, slope, curvature = loss.evaluate(state.z, weights)
         g, current, penalty = block.pick(problem, state, slope), np.inf, block.value(x)
         safe, shortest = False, LAST if loss.curvature_bound is None else SHORTEST
-        violation = largest_violation if _is_small(problem, state) else Block.violation
+        violation = largest_violation if _has_sight(problem, state) else Block.violation
         for attempt in range(12):
             last, current = current, violation(block, x, g)
             if attempt and current <= min(5 * accuracy, 0.1) * worst:
@@ -306,7 +305,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             if self._by_matrix(problem, block):
                 if not safe:
                     self._refresh(state, curvature, current > 0.2 * last)
-                first, state.H = len(state.H), block.gram(state.curvature, state.H)
+                first, state.H = len(state.H), block.columns.gram(state.curvature, state.H)
                 diagonal = np.einsum("ii->i", state.H)
                 diagonal[first:] += DAMPING * max(float(diagonal.mean()), LEAST * block.bound)
                 self._minimise(problem, state, g.copy(), new, block, 0.05 * current)
@@ -314,7 +313,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                 bends = state.curvature if safe else curvature
                 column_minimise(block, bends, slope.copy(), new, self.sweeps, 0.05 * current)
             d = new - x
-            moved, reached = block.predict(d), block.value(new)
+            moved, reached = block.columns.predict(d), block.value(new)
             slack = float(g @ d) + reached - penalty
             old = value + penalty
             rounding = 8 * np.finfo(x.dtype).eps * abs(old)
@@ -335,7 +334,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                 continue
             x[:], state.z, penalty = trial, z, reached
             value, slope, curvature = found
-            g = block.correlate(slope)
+            g = block.columns.correlate(slope)
         found_slope: Array = slope
         return found_slope
 
@@ -384,7 +383,7 @@ def _curvature_bounds(problem: CompositeProblem, z: Array) -> Array:
         curvature = model.loss.curvature(z, model.weights)
         if model.sparse:
             bounds = np.empty(model.p, model.dtype)
-            kernels.descent.squares(model.A.data, model.A.indices, model.A.indptr, curvature, bounds)
+            kernels.descent.squares(model.A.data, model.A.indices, model.A.indptr, model.places, curvature, bounds)
         else:
             bounds = np.einsum("ij,ij,i->j", model.A, model.A, curvature)
         problem.counts["columns"] += problem.shape[0]
@@ -410,7 +409,7 @@ def _look(problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
 
 def _measure(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> WorkingSetState:
     """Compute the gap from predictions and gradient; an intercept asks for a dual point of its own."""
-    if _is_small(problem, state):
+    if _has_sight(problem, state):
         return _see(problem, state, slope)
     if not problem.intercept:
         state.theta, correlation = -slope, -state.gradient
@@ -424,18 +423,18 @@ def _measure(problem: CompositeProblem, state: WorkingSetState, slope: Array) ->
     return state
 
 
-# ---- small problems
+# ---- one call for all that a step asks of the coordinates
 
 
-def _is_small(problem: CompositeProblem, state: WorkingSetState) -> bool:
-    """Whether calls of functions would cost as much as the work, and a slope needs no more than scaling to be dual."""
-    if state.small is None or state.small[0] is not problem:
+def _has_sight(problem: CompositeProblem, state: WorkingSetState) -> bool:
+    """Whether a slope needs no more than scaling to be dual."""
+    if state.sighted is None or state.sighted[0] is not problem:
         model = problem.smooth
         known = (
             not problem.intercept and problem.has_gap and model.lipschitz is not None and problem.dtype == np.float64
         )
-        state.small = problem, known and scales_into_dual(problem)
-    return bool(state.small[1])
+        state.sighted = problem, known and scales_into_dual(problem)
+    return bool(state.sighted[1])
 
 
 def scales_into_dual(problem: CompositeProblem) -> bool:
