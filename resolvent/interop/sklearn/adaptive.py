@@ -91,7 +91,7 @@ class AdaptiveLassoCV(CrossValidated, AdaptiveLasso):
         As for `AdaptiveLasso`.
     eps : float
         The smallest alpha of the grid, as a part of the largest, at which the pilot has no coefficients. Less than for
-        the lasso: small coefficients have weights above one, so that the best alpha is smaller.
+        the lasso: coefficients below one have weights above one, so that the best alpha is smaller.
     alphas, fit_intercept, tol, max_iter, cv, n_jobs
         As for `LassoCV`, and so are the attributes; the gap is that of the last fit.
 
