@@ -1,6 +1,6 @@
 """Figures 4 to 13 of Nutini, Laradji and Schmidt (JMLR 23(131) 2022) as tables, the published value beside ours.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/block_coordinate_descent.py          # all, 20 minutes
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/block_coordinate_descent.py          # all, 15 minutes
     ... python benchmarks/block_coordinate_descent.py 4 6 --data A D --sizes 5                      # some
 
 A row is a choice of partition, rule and update; its numbers are f - f* after 20, 100 and 500 steps, how many steps led
@@ -9,7 +9,8 @@ the paper shows is measured on the vector figures that come with the authors' co
 IssamLaradji/BlockCoordinateDescent, docs/), good to a few per cent. FB: fixed blocks, VB: variable blocks. f* is 0 for
 data A, B and C, which can be fitted exactly, a direct solution for D and E, and for A with x >= 0 that of the working
 set. Cyclic variable blocks (figures 4 and 8) and red-black ones in order (figure 6) are left out; rows without a
-published value are not in the paper.
+published value are not in the paper. The published greedy rules for fixed blocks add up absolute values, over roots of
+L, where those here add up squares.
 """
 
 from __future__ import annotations
