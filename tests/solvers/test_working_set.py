@@ -424,3 +424,45 @@ def test_counts_far_from_the_start(rng, size):
     counts = np.round(size * np.exp(0.3 * A[:, 0]))
     problem = problem_of(A, losses.Poisson(counts), terms.L1(1e-3 * size))
     assert rs.solve(problem, WorkingSet(), stop=rs.Stop(rtol=1e-8)).success
+
+
+def test_two_runs_from_one_result(rng):
+    """They must not write into one matrix."""
+    A = rng.standard_normal((80, 200))
+    model = LinearModel(A, losses.LeastSquares(A[:, :40] @ np.linspace(2, 0.5, 40) + rng.standard_normal(80)))
+    weights = rng.random(200) + 0.5
+
+    def of(weight):
+        return CompositeProblem(smooth=model, term=terms.L1(weight))
+
+    first = rs.solve(of(60.0), WorkingSet())
+    one, two = rs.solve(of(20.0), WorkingSet(), first), rs.solve(of(20.0 * weights), WorkingSet(), first)
+    assert not np.shares_memory(one.state.H, two.state.H)
+    assert rs.solve(of(10.0), WorkingSet(), one).iterations <= rs.solve(of(10.0), WorkingSet()).iterations
+
+
+@pytest.mark.parametrize("dense", [1, 600])
+@pytest.mark.parametrize("name", ["huber", "squared hinge"])
+def test_losses_with_kinks(name, dense):
+    """Steps that cross kinks to and fro are shortened by lifted second derivatives: once more than 100 of them."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        A = rng.standard_normal((70, 100)) * (rng.random((70, 100)) < 0.3) * 10 ** rng.uniform(-1, 1, 100)
+        y = A @ (rng.standard_normal(100) * (rng.random(100) < 0.2)) + 3 * rng.standard_normal(70)
+        loss = losses.Huber(y, 0.5) if name == "huber" else losses.SquaredHinge(np.sign(y))
+        problem = problem_of(A, loss, terms.L1(0.3), intercept=seed % 2 == 0)
+        result = rs.solve(problem, WorkingSet(dense=dense), stop=rs.Stop(rtol=1e-7, iterations=60))
+        assert result.success, seed
+
+
+def test_faces_are_reached_by_parts_of_steps(rng):
+    """Whole Newton steps, cut where signs change, do not lower the model of many more columns than rows."""
+    A = rng.standard_normal((60, 600))
+    for j in range(1, 600):
+        A[:, j] = 0.7 * A[:, j - 1] + np.sqrt(1 - 0.49) * A[:, j]
+    b = A[:, ::30] @ rng.standard_normal(20) + 0.1 * rng.standard_normal(60)
+    weight = 0.002 * np.abs(A.T @ b).max()
+    for dense in (1, 600):
+        result = rs.solve(problem_of(A, losses.LeastSquares(b), terms.L1(weight)), WorkingSet(dense=dense), stop=TIGHT)
+        assert result.success
+        assert result.iterations <= 25

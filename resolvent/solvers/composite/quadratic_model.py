@@ -62,6 +62,7 @@ class Block:
             self.columns = SparseColumns(model.A, self.members)
         else:
             self.columns = DenseColumns(np.ones((model.n, int(self.intercept)), problem.dtype, order="F"))
+        self._term_of: Any = None
         self.term: tuple[Array, ...] = ()
         self.bend: tuple[int, float] | None = None
         self.bounds: Any = None
@@ -75,6 +76,8 @@ class Block:
     def extend(self, problem: CompositeProblem, members: Array) -> None:
         """Take up the members that are new, and the weights of all."""
         new, model = members[len(self.members) :], problem.smooth
+        if not len(new) and self._term_of is problem.term:
+            return
         if self.sparse and self.intercept and (len(new) or not self.columns.order):
             ones = sp.csc_array(np.ones((model.n, 1), problem.dtype))
             own = sp.csc_array(sp.hstack([ones, model.A[:, members]]))
@@ -83,7 +86,7 @@ class Block:
             self.columns.append(model.A, new)
         problem.counts["columns"] += len(new)
         self.members = members
-        p = problem.term.parameters(problem.shape, problem.dtype)
+        self._term_of, p = problem.term, problem.term.parameters(problem.shape, problem.dtype)
         lead = (0.0, 0.0, -np.inf, np.inf)
         self.term = tuple(self._of(values, members, first) for values, first in zip(p[1:5], lead, strict=True))
         if model.lipschitz is not None:
@@ -92,7 +95,7 @@ class Block:
         self.bend = None if problem.term.convex else (p.kind, p.gamma)
 
     def _of(self, values: Array, members: Array, first: float) -> Array:
-        chosen = np.full(len(members), values[0]) if len(values) == 1 else values[members]
+        chosen = np.full(len(members), values[0], self.dtype) if len(values) == 1 else values[members]
         chosen = np.concatenate([[first], chosen]) if self.intercept else chosen
         return chosen.astype(self.dtype, copy=False)
 

@@ -50,6 +50,7 @@ DRIFT = 0.2
 SHORTEST, LAST = 1e-4, 1e-12
 """Steps of a line search below the first part of a Newton step say that second derivatives at x are no guide. Where
 they have no bounds to follow instead, it goes on to the second."""
+LIFT = 4.0
 LEAST = 1e-3
 """Diagonals of the model are damped as if they were at least so large a part of their bound."""
 REFRESH = 30
@@ -84,6 +85,7 @@ class WorkingSetState(State):
     members: Any = None
     H: Any = None
     curvature: Any = None
+    blend: float = 0.0
     model: Any = cache()
     block: Any = cache()
     sighted: Any = cache()
@@ -181,7 +183,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         known[previous.members] = True
         if known[members].all():
             state.members, state.curvature = previous.members.copy(), previous.curvature
-            state.H, previous.H = previous.H, previous.H[:0, :0]  # its memory will be written to
+            state.H, previous.H = previous.H, nothing.reshape(0, 0)  # its memory will be written to
         if not all(np.array_equal(a, b) for a, b in zip(_parts(x0), _parts(previous.x), strict=True)):
             return _look(problem, state)
         state.z, state.gradient = previous.z.copy(), previous.gradient.copy()
@@ -208,7 +210,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         _measure(problem, state, slope)
         if not state.met and np.array_equal(before, x):
             return state.give_up(
-                Status.STALLED, f"a step changed nothing at a residual of {state.residual:.3e}: that is rounding"
+                Status.STALLED, f"a step changed nothing at a residual of {state.residual:.3e}: rounding, or no descent"
             )
         return state
 
@@ -295,23 +297,26 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         loss, weights = problem.smooth.loss, problem.smooth.weights
         value, slope, curvature = loss.evaluate(state.z, weights)
         g, current, penalty = block.pick(problem, state, slope), np.inf, block.value(x)
-        safe, shortest = False, LAST if loss.curvature_bound is None else SHORTEST
+        bound = None if loss.curvature_bound is None else _largest_curvature(problem)
+        state.blend = 0.0 if state.blend == 1 else state.blend
+        shortest, step = LAST if bound is None else SHORTEST, 1.0
         violation = largest_violation if _has_sight(problem, state) else Block.violation
         for attempt in range(12):
             last, current = current, violation(block, x, g)
             if attempt and current <= min(5 * accuracy, 0.1) * worst:
                 break
-            new = x.copy()
+            if bound is not None:
+                if block.bend is None and attempt:
+                    self._blend(state, step < 0.5 or current > 0.7 * last)
+                if state.blend:
+                    curvature = np.maximum(curvature, state.blend * bound)
+            safe, new = state.blend == 1, x.copy()
             if self._by_matrix(problem, block):
-                if not safe:
-                    self._refresh(state, curvature, current > 0.2 * last)
-                first, state.H = len(state.H), block.columns.gram(state.curvature, state.H)
-                diagonal = np.einsum("ii->i", state.H)
-                diagonal[first:] += DAMPING * max(float(diagonal.mean()), LEAST * block.bound)
+                self._refresh(state, curvature, current > 0.2 * last)
+                self._extend_matrix(state, block)
                 self._minimise(problem, state, g.copy(), new, block, 0.05 * current)
             else:
-                bends = state.curvature if safe else curvature
-                column_minimise(block, bends, slope.copy(), new, self.sweeps, 0.05 * current)
+                column_minimise(block, curvature, slope.copy(), new, self.sweeps, 0.05 * current)
             d = new - x
             moved, reached = block.columns.predict(d), block.value(new)
             slack = float(g @ d) + reached - penalty
@@ -327,16 +332,30 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                 step = 0.5 * step if block.bend is None else 0.0  # a jump from one minimum to another has no part
                 reached = block.value(x + step * d)
             else:
-                if safe or loss.curvature_bound is None:
+                if safe or bound is None:
                     break
-                safe = True  # a model above f, for which no step fails
-                state.curvature, state.H = _largest_curvature(problem), state.H[:0, :0]
+                state.blend, step = 1.0, 1.0  # a model above f, for which no step fails
                 continue
             x[:], state.z, penalty = trial, z, reached
             value, slope, curvature = found
             g = block.columns.correlate(slope)
         found_slope: Array = slope
         return found_slope
+
+    def _blend(self, state: WorkingSetState, slow: bool) -> None:
+        """Lift second derivatives towards their bounds where steps gain little, and let go of that where they do."""
+        if slow:
+            state.blend = min(LIFT * max(state.blend, LEAST), 1.0)
+        elif state.blend:
+            state.blend = state.blend / LIFT if state.blend > LIFT * LEAST else 0.0
+
+    def _extend_matrix(self, state: WorkingSetState, block: Block) -> None:
+        """Make the part of the model's matrix that is new, a little damped."""
+        first = len(state.H)
+        if first < block.order:
+            state.H = block.columns.gram(state.curvature, state.H)
+            diagonal = np.einsum("ii->i", state.H)
+            diagonal[first:] += DAMPING * max(float(diagonal.mean()), LEAST * block.bound)
 
     def _refresh(self, state: WorkingSetState, curvature: Array, slow: bool) -> None:
         """Make the model anew where the second derivatives have changed much since, or steps gain little."""
