@@ -167,7 +167,7 @@ def test_columns_far_from_zero_lose_no_digits(rng, monkeypatch):
 )
 def test_where_folds_share_sums(rng, folds, pays):
     model = lasso(*data(rng)).smooth
-    assert cross_validation._sums_pay(model, cross_validation._splits(folds, 60, None)) is pays
+    assert cross_validation._sums_pay(model, cross_validation.splits_of(folds, 60, None)) is pays
 
 
 def test_the_square_root_of_a_matrix(rng):
@@ -214,7 +214,7 @@ def test_random_folds_are_those_of_the_seed(rng):
 
 
 def test_random_folds_hold_each_sample_out_once():
-    splits = cross_validation._splits(4, 10, 0)
+    splits = cross_validation.splits_of(4, 10, 0)
     assert sorted(np.concatenate([held for _, held in splits]).tolist()) == list(range(10))
     assert all(sorted([*fit, *held]) == list(range(10)) for fit, held in splits)
 

@@ -12,7 +12,7 @@ from resolvent.problems import CompositeProblem, terms
 from resolvent.problems.term_base import Term
 from resolvent.solvers import BlockCoordinateDescent
 from resolvent.solvers.base import is_number, is_whole, require
-from resolvent.solvers.composite.cross_validation import CrossValidation, Fold, _each, _maker, _splits
+from resolvent.solvers.composite.cross_validation import CrossValidation, Fold, each_of, fold_maker, splits_of
 from resolvent.solvers.drive import solve
 from resolvent.solvers.result import Result
 from resolvent.solvers.stop import Status, Stop
@@ -131,8 +131,8 @@ class AdaptiveLassoCV(CrossValidated, AdaptiveLasso):
         self, problems: list[CompositeProblem], weights: list[Array], folds: list[Any], stop: Stop
     ) -> list[CrossValidation]:
         problem, model = problems[0], problems[0].smooth
-        splits = _splits(folds, model.n, None)
-        make = _maker(model, splits)
+        splits = splits_of(folds, model.n, None)
+        make = fold_maker(model, splits)
 
         def run(at: int) -> tuple[Array, int]:
             try:
@@ -141,7 +141,7 @@ class AdaptiveLassoCV(CrossValidated, AdaptiveLasso):
                 error.add_note(f"in fold {at} of {len(splits)}")
                 raise
 
-        scores, unsolved = zip(*_each(run, len(splits), self._workers()), strict=True)
+        scores, unsolved = zip(*each_of(run, len(splits), self._workers()), strict=True)
         return [CrossValidation(weights[0], np.array(scores), sum(unsolved))]
 
     def _scores(self, fold: Fold, problem: CompositeProblem, weights: Array, stop: Stop) -> tuple[Array, int]:

@@ -39,7 +39,15 @@ from resolvent.solvers.drive import solve
 from resolvent.solvers.stop import Status, Stop
 from resolvent.typing import Array, Point, RandomSource
 
-__all__ = ["CrossValidation", "cross_validate_path", "cross_validate_paths"]
+__all__ = [
+    "CrossValidation",
+    "Fold",
+    "cross_validate_path",
+    "cross_validate_paths",
+    "each_of",
+    "fold_maker",
+    "splits_of",
+]
 
 TALL = 2
 """Folds share sums from so many training samples per column on, and while these take at most so many times the memory
@@ -176,8 +184,8 @@ def cross_validate_paths(
         raise ProblemError("cross-validation needs problems of one LinearModel, whose samples it can hold out")
     require(workers is None or is_whole(workers, least=1), "workers", workers, "a whole number >= 1, or None")
     chosen = [weight_grid(problem) for problem in problems] if weights is None else [_weights(w) for w in weights]
-    splits = _splits(folds, model.n, rng)
-    make = _maker(model, splits)
+    splits = splits_of(folds, model.n, rng)
+    make = fold_maker(model, splits)
     method = BlockCoordinateDescent() if solver is None else solver
 
     def run(at: int) -> tuple[list[Array], list[int]]:
@@ -189,14 +197,14 @@ def cross_validate_paths(
             raise
         return [scores for scores, _ in found], [unsolved for _, unsolved in found]
 
-    each = _each(run, len(splits), parallel.num_threads() if workers is None else workers)
+    each = each_of(run, len(splits), parallel.num_threads() if workers is None else workers)
     return [
         CrossValidation(w, np.array([scores[i] for scores, _ in each]), sum(unsolved[i] for _, unsolved in each))
         for i, w in enumerate(chosen)
     ]
 
 
-def _each(run: Callable[[int], Any], count: int, workers: int) -> list[Any]:
+def each_of(run: Callable[[int], Any], count: int, workers: int) -> list[Any]:
     """Return what `run` returns for 0, ..., count - 1, in threads of its own: the folds' kernels may have theirs."""
     if min(workers, count) == 1:
         return [run(at) for at in range(count)]
@@ -264,7 +272,7 @@ class Fold:
         return 2 * excess / entries
 
 
-def _maker(model: LinearModel, splits: list[tuple[Array, Array]]) -> Callable[[int], Fold]:
+def fold_maker(model: LinearModel, splits: list[tuple[Array, Array]]) -> Callable[[int], Fold]:
     """Return the function that makes a fold from its number."""
     A = model.A.tocsr() if model.sparse else model.A
     sums = _Sums(model, [held for _, held in splits]) if _sums_pay(model, splits) else None
@@ -388,7 +396,7 @@ def _weights(value: Any) -> Array:
     return given
 
 
-def _splits(folds: Any, n: int, rng: RandomSource) -> list[tuple[Array, Array]]:
+def splits_of(folds: Any, n: int, rng: RandomSource) -> list[tuple[Array, Array]]:
     """Return for each fold the samples that are fitted and those held out."""
     if isinstance(folds, int | np.integer):
         require(2 <= int(folds) <= n, "folds", folds, f"a whole number from 2 to {n}, the number of samples")

@@ -26,9 +26,10 @@ from resolvent.errors import ProblemError
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import Huber, Softmax, SquaredHinge
 from resolvent.problems.term_base import DECREASE, DISTANCE, ByCoordinate, ByGroup
-from resolvent.solvers.base import Solver, State, is_number, is_whole, require
+from resolvent.solvers.base import Solver, State
 from resolvent.solvers.composite.group_faces import ColumnModel, GramModel
 from resolvent.solvers.composite.group_model import GroupBlock, Units
+from resolvent.solvers.composite.quadratic_model import check_options, coefficients, parts
 from resolvent.solvers.composite.working_set import WorkingSetState
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array, Point
@@ -132,11 +133,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
     dense: int = 1200
 
     def __post_init__(self) -> None:
-        for name in ("first", "sweeps", "dense"):
-            require(is_whole(getattr(self, name), least=1), name, getattr(self, name), "a whole number >= 1")
-        require(is_number(self.growth, above=0), "growth", self.growth, "a number > 0")
-        known = is_number(self.accuracy, above=0) and self.accuracy < 1
-        require(known, "accuracy", self.accuracy, "a number above 0 and below 1")
+        check_options(self)
 
     def begin(
         self,
@@ -149,7 +146,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
         reason = refusal(problem)
         if reason:
             raise ProblemError(reason)
-        units, w = Units(problem), _coefficients(x0)
+        units, w = Units(problem), coefficients(x0)
         if isinstance(problem.term, ByCoordinate):
             low, up = (v.reshape(w.shape if len(v) > 1 else 1) for v in problem.term.parameters(w.shape, w.dtype)[3:5])
             np.clip(w, low, up, out=w)
@@ -162,7 +159,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
         if np.isin(members, previous.members).all() and _same_units(previous.block, units):
             state.members, state.H = previous.members.copy(), previous.H.copy()
             state.block, previous.block = previous.block, None
-        if not all(np.array_equal(a, b) for a, b in zip(_parts(x0), _parts(previous.x), strict=True)):
+        if not all(np.array_equal(a, b) for a, b in zip(parts(x0), parts(previous.x), strict=True)):
             return _look(problem, state)
         state.z, state.gradient = previous.z.copy(), previous.gradient.copy()
         return _measure(problem, state)
@@ -182,7 +179,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
         _look(problem, state)
         x, _, _, _, value, residual = before
         fell = state.value < value - 4 * np.finfo(problem.dtype).eps * abs(value) or state.residual < residual
-        same = all(np.array_equal(a, b) for a, b in zip(x, _parts(state.x), strict=True))
+        same = all(np.array_equal(a, b) for a, b in zip(x, parts(state.x), strict=True))
         if state.met or (fell and not same):
             state.idle = 0
             return state
@@ -190,13 +187,13 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
         state.idle += not grown
         if state.idle > MOST_IDLE:
             return state.give_up(
-                Status.STALLED, f"steps gained nothing at a residual of {state.residual:.3e}: that is rounding"
+                Status.STALLED, f"steps gained nothing at a residual of {state.residual:.3e}: rounding, or no descent"
             )
         return state
 
     def _worst(self, problem: CompositeProblem, state: GroupState) -> float:
         """Return the largest distance of the gradient of a unit to where it should be."""
-        w = _coefficients(state.x)
+        w = coefficients(state.x)
         worst = float(problem.term.scores(w, state.gradient, 1.0, DISTANCE).max(initial=0.0))
         if problem.intercept:
             sums = problem.smooth.derivative(state.z).sum(axis=0)
@@ -205,7 +202,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
 
     def _grow(self, problem: CompositeProblem, state: GroupState) -> bool:
         """Let the units that promise most join the working set, and say whether any did."""
-        w, units = _coefficients(state.x), Units(problem)
+        w, units = coefficients(state.x), Units(problem)
         bounds = _curvature_bounds(problem, state.z, units)
         scores = problem.term.scores(w, state.gradient, bounds, DECREASE)
         scores = units.sums(scores) if isinstance(problem.term, ByCoordinate) else scores
@@ -295,15 +292,6 @@ def refusal(problem: CompositeProblem) -> str:
     return ""
 
 
-def _coefficients(x: Point) -> Array:
-    found: Array = x[0] if isinstance(x, tuple) else x
-    return found
-
-
-def _parts(x: Point) -> tuple[Array, ...]:
-    return x if isinstance(x, tuple) else (x,)
-
-
 def _same_units(block: Any, units: Units) -> bool:
     """Whether the units of a block are these."""
     if block is None:
@@ -344,7 +332,7 @@ def _curvature_bounds(problem: CompositeProblem, z: Array, units: Units) -> Arra
 def _look(problem: CompositeProblem, state: GroupState) -> GroupState:
     """Compute predictions, gradient and gap from their definitions."""
     state.z = problem.predict(state.x)
-    state.gradient = _coefficients(problem.correlate(problem.smooth.derivative(state.z)))
+    state.gradient = coefficients(problem.correlate(problem.smooth.derivative(state.z)))
     return _measure(problem, state)
 
 
@@ -358,7 +346,7 @@ def _measure(problem: CompositeProblem, state: GroupState) -> GroupState:
     correlation = _in_double(correlation)  # scaled into the dual set in float32, it would lie outside by a rounding
     state.residual = problem.measure(state.x, state.z, state.theta, correlation)
     smooth = problem.smooth
-    state.value = float(smooth.loss.value(state.z, smooth.weights) + problem.term.value(_coefficients(state.x)))
+    state.value = float(smooth.loss.value(state.z, smooth.weights) + problem.term.value(coefficients(state.x)))
     return state
 
 
@@ -368,7 +356,7 @@ def _in_double(x: Point) -> Point:
 
 def _kept(state: GroupState) -> tuple[Any, ...]:
     """Return what a step may have to be taken back to."""
-    x = tuple(part.copy() for part in _parts(state.x))
+    x = tuple(part.copy() for part in parts(state.x))
     return x, state.z, state.gradient, state.theta, state.value, state.residual
 
 

@@ -20,10 +20,21 @@ from scipy.linalg import lapack
 from resolvent import kernels
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.term_base import STEP
+from resolvent.solvers.base import is_number, is_whole, require
 from resolvent.solvers.composite.columns import DenseColumns, SparseColumns, whole
 from resolvent.typing import Array, Point
 
-__all__ = ["DAMPING", "Block", "bent_minimise", "coefficients", "column_minimise", "factored", "gram_minimise"]
+__all__ = [
+    "DAMPING",
+    "Block",
+    "bent_minimise",
+    "check_options",
+    "coefficients",
+    "column_minimise",
+    "factored",
+    "gram_minimise",
+    "parts",
+]
 
 DAMPING = 1e-10
 """Of the mean diagonal entry, added to the diagonal where a factorisation needs it."""
@@ -48,6 +59,20 @@ def coefficients(x: Point) -> Array:
     """Return x without an intercept."""
     found: Array = x[0] if isinstance(x, tuple) else x
     return found
+
+
+def parts(x: Point) -> tuple[Array, ...]:
+    """Return x, and an intercept as a second part."""
+    return x if isinstance(x, tuple) else (x,)
+
+
+def check_options(solver: Any) -> None:
+    """Check the options that working sets have in common."""
+    for name in ("first", "sweeps", "dense"):
+        require(is_whole(getattr(solver, name), least=1), name, getattr(solver, name), "a whole number >= 1")
+    require(is_number(solver.growth, above=0), "growth", solver.growth, "a number > 0")
+    known = is_number(solver.accuracy, above=0) and solver.accuracy < 1
+    require(known, "accuracy", solver.accuracy, "a number above 0 and below 1")
 
 
 class Block:

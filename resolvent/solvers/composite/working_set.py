@@ -28,14 +28,16 @@ from resolvent.errors import ProblemError
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares
 from resolvent.problems.term_base import DECREASE, DISTANCE, STEP, ByCoordinate
-from resolvent.solvers.base import Solver, State, cache, is_number, is_whole, require
+from resolvent.solvers.base import Solver, State, cache
 from resolvent.solvers.composite.quadratic_model import (
     DAMPING,
     Block,
     bent_minimise,
+    check_options,
     coefficients,
     column_minimise,
     gram_minimise,
+    parts,
 )
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array, Point
@@ -50,7 +52,8 @@ DRIFT = 0.2
 SHORTEST, LAST = 1e-4, 1e-12
 """Steps of a line search below the first part of a Newton step say that second derivatives at x are no guide. Where
 they have no bounds to follow instead, it goes on to the second."""
-LIFT = 4.0
+LIFT, SLOW = 4.0, 0.7
+"""Second derivatives are lifted by this factor of their bounds after steps that leave so large a part of a violation."""
 LEAST = 1e-3
 """Diagonals of the model are damped as if they were at least so large a part of their bound."""
 REFRESH = 30
@@ -151,11 +154,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     dense: int = 600
 
     def __post_init__(self) -> None:
-        for name in ("first", "sweeps", "dense"):
-            require(is_whole(getattr(self, name), least=1), name, getattr(self, name), "a whole number >= 1")
-        require(is_number(self.growth, above=0), "growth", self.growth, "a number > 0")
-        known = is_number(self.accuracy, above=0) and self.accuracy < 1
-        require(known, "accuracy", self.accuracy, "a number above 0 and below 1")
+        check_options(self)
 
     def begin(
         self,
@@ -184,7 +183,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         if known[members].all():
             state.members, state.curvature = previous.members.copy(), previous.curvature
             state.H, previous.H = previous.H, nothing.reshape(0, 0)  # its memory will be written to
-        if not all(np.array_equal(a, b) for a, b in zip(_parts(x0), _parts(previous.x), strict=True)):
+        if not all(np.array_equal(a, b) for a, b in zip(parts(x0), parts(previous.x), strict=True)):
             return _look(problem, state)
         state.z, state.gradient = previous.z.copy(), previous.gradient.copy()
         return _measure(problem, state, problem.smooth.derivative(state.z))
@@ -307,12 +306,12 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                 break
             if bound is not None:
                 if block.bend is None and attempt:
-                    self._blend(state, step < 0.5 or current > 0.7 * last)
+                    self._blend(state, step < 0.5 or current > SLOW * last)
                 if state.blend:
                     curvature = np.maximum(curvature, state.blend * bound)
             safe, new = state.blend == 1, x.copy()
             if self._by_matrix(problem, block):
-                self._refresh(state, curvature, current > 0.2 * last)
+                self._refresh(state, curvature, current / max(last, 1e-300))
                 self._extend_matrix(state, block)
                 self._minimise(problem, state, g.copy(), new, block, 0.05 * current)
             else:
@@ -357,12 +356,13 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             diagonal = np.einsum("ii->i", state.H)
             diagonal[first:] += DAMPING * max(float(diagonal.mean()), LEAST * block.bound)
 
-    def _refresh(self, state: WorkingSetState, curvature: Array, slow: bool) -> None:
-        """Make the model anew where the second derivatives have changed much since, or steps gain little."""
+    def _refresh(self, state: WorkingSetState, curvature: Array, gained: float) -> None:
+        """Make the model anew where the second derivatives have changed much since, or at all where steps gain
+        little."""
         known = state.curvature
         if len(known):
             drift = float(np.abs(curvature - known).sum()) / max(float(curvature.sum()), 1e-300)
-            if not (drift > DRIFT or (slow and drift > 0.1 * DRIFT)):
+            if drift <= DRIFT * (1 if gained <= 0.2 else 0.1 if gained <= SLOW else 0):
                 return
         state.curvature, state.H = curvature.copy(), state.H[:0, :0]
 
@@ -379,10 +379,6 @@ def refusal(problem: CompositeProblem) -> str:
     if not problem.term.convex and problem.smooth.lipschitz is None:
         return f"WorkingSet needs a loss with bounded curvature for {type(problem.term).__name__}, which is not convex"
     return ""
-
-
-def _parts(x: Point) -> tuple[Array, ...]:
-    return x if isinstance(x, tuple) else (x,)
 
 
 def _free(problem: CompositeProblem) -> Array:
