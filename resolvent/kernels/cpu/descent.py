@@ -13,7 +13,6 @@ from resolvent.typing import Array
 __all__ = [
     "accumulate",
     "bent_sweeps",
-    "columns_dots",
     "columns_gram",
     "columns_rows",
     "correlate",
@@ -24,8 +23,6 @@ __all__ = [
     "sweeps_dense",
     "sweeps_sparse",
 ]
-
-TILE = 32
 
 place, one = np.uintp, np.uintp(1)
 """An index without a sign: one with a sign is asked whether it counts from the end, which takes half the time."""
@@ -297,34 +294,6 @@ def columns_gram(
             t = curvature[at * stride] * data[k]
             for q in range(place(starts[at]), place(starts[at + one])):
                 row[place(positions[q])] += t * values[q]
-    for j in range(first, m, TILE):  # in tiles, for the cache
-        for i in range(0, m, TILE):
-            for r in range(j, min(j + TILE, m)):
-                for c in range(i, min(i + TILE, r)):
-                    if c < first:
-                        H[r, c] = H[c, r]
-                    else:
-                        H[c, r] = H[r, c]
-
-
-@compiled
-def columns_dots(
-    data: Array, indices: Array, indptr: Array, places: Array, curvature: Array, first: int, m: int,
-    scattered: Array, H: Array,
-) -> None:  # fmt: skip
-    stride = place(len(curvature) > 1)
-    for j in range(first, m):
-        start, end = place(indptr[places[j]]), place(indptr[places[j] + 1])
-        for k in range(start, end):
-            row = place(indices[k])
-            scattered[row] = curvature[row * stride] * data[k]
-        for i in range(j + 1):
-            total = H[0, 0] * 0
-            for k in range(place(indptr[places[i]]), place(indptr[places[i] + 1])):
-                total += data[k] * scattered[place(indices[k])]
-            H[i, j] = H[j, i] = total
-        for k in range(start, end):
-            scattered[place(indices[k])] = 0
 
 
 @compiled

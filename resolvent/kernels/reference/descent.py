@@ -30,7 +30,6 @@ from resolvent.typing import Array
 __all__ = [
     "accumulate",
     "bent_sweeps",
-    "columns_dots",
     "columns_gram",
     "columns_rows",
     "correlate",
@@ -254,25 +253,15 @@ def columns_gram(
     data: Array, indices: Array, indptr: Array, places: Array, starts: Array, positions: Array, values: Array,
     curvature: Array, first: int, m: int, H: Array,
 ) -> None:  # fmt: skip
-    """Write A_b^T D A_b into the first m rows and columns of H, for m columns of a sparse A; the first few stay.
+    """Write columns of A_b^T D A_b into H, for m columns of a sparse A: those from the first one on, without what lies
+    above the diagonal in its square.
 
-    The columns from the first one on are given by rows too, as `columns_rows` writes them. Work: for each entry, the
-    entries of its row in those columns.
+    These columns are given by rows too, as `columns_rows` writes them. Work: for each entry, the entries of its row in
+    them.
     """
-    columns_dots(data, indices, indptr, places, curvature, first, m, np.zeros(len(starts) - 1), H)
-
-
-def columns_dots(
-    data: Array, indices: Array, indptr: Array, places: Array, curvature: Array, first: int, m: int,
-    scattered: Array, H: Array,
-) -> None:  # fmt: skip
-    """Do the same as `columns_gram` without rows; `scattered` (n,) comes and goes as zeros.
-
-    Work: the entries of the block, for each new column.
-    """
-    block = _block(data, indices, indptr, places, len(scattered)).toarray()
+    block = _block(data, indices, indptr, places, len(starts) - 1).toarray()
     found = (block * np.broadcast_to(curvature, len(block))[:, None]).T @ block
-    H[first:m, :m], H[:m, first:m] = found[first:], found[:, first:]
+    H[:first, first:m], H[first:m, first:m] = found[:first, first:], np.tril(found[first:, first:])
 
 
 def _block(data: Array, indices: Array, indptr: Array, places: Array, n: int) -> Any:
@@ -418,16 +407,6 @@ def _columns_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]
     return made
 
 
-def _columns_dots(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    made = []
-    for columns, n in _sparse(rng, dtype):
-        m, scattered = len(columns[3]), np.zeros(n, dtype)
-        for curvature in (rng.random(1), rng.random(n)):
-            room = np.zeros((m + 1, m + 1), dtype)
-            made.append((*columns, curvature.astype(dtype), m // 3, m, scattered, room))
-    return made
-
-
 def _correlate(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     return [
         (*columns, rng.standard_normal(n).astype(dtype), np.zeros(len(columns[3]), dtype))
@@ -463,7 +442,6 @@ def _has_repeats(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
 EXAMPLES: dict[str, Callable[..., Any]] = {
     "accumulate": _accumulate,
     "bent_sweeps": _bent_sweeps,
-    "columns_dots": _columns_dots,
     "columns_gram": _columns_gram,
     "columns_rows": _columns_rows,
     "correlate": _correlate,

@@ -12,9 +12,6 @@ from resolvent.typing import Array
 
 __all__ = ["DenseColumns", "SparseColumns", "whole"]
 
-FEW = 8
-"""So few new sparse columns are multiplied with all others one by one; more are turned into rows."""
-
 
 class DenseColumns:
     """Columns in an array that has room for more.
@@ -145,11 +142,10 @@ class SparseColumns:
         if first == m:
             return known
         H, D = _roomy(known, m), np.ones(1, self._A.dtype) if curvature is None else curvature
-        if m - first <= FEW:
-            scattered = np.zeros(self._A.shape[0], self._A.dtype)
-            kernels.descent.columns_dots(*self._arrays, self.places, D, first, m, scattered, whole(H))
-        else:
-            kernels.descent.columns_gram(*self._arrays, self.places, *self._by_rows(first), D, first, m, whole(H))
+        kernels.descent.columns_gram(*self._arrays, self.places, *self._by_rows(first), D, first, m, whole(H))
+        square = H[first:, first:]
+        square += np.tril(square, -1).T
+        H[first:, :first] = H[:first, first:].T
         return H
 
     def _by_rows(self, first: int) -> tuple[Array, Array, Array]:

@@ -53,7 +53,7 @@ SHORTEST, LAST = 1e-4, 1e-12
 """Steps of a line search below the first part of a Newton step say that second derivatives at x are no guide. Where
 they have no bounds to follow instead, it goes on to the second."""
 LIFT, SLOW = 4.0, 0.7
-"""Second derivatives are lifted by this factor of their bounds after steps that leave so large a part of a violation."""
+"""After steps that leave so large a part of a violation, second derivatives are lifted by this factor."""
 LEAST = 1e-3
 """Diagonals of the model are damped as if they were at least so large a part of their bound."""
 REFRESH = 30
