@@ -288,6 +288,7 @@ class Access(ABC):
         self.term = BlockTerm(problem)
         self.candidates = Candidates(partition, problem, self)
         self._factors: dict[int, Factor] = {}
+        self._largest: dict[int, float] = {}
 
     # ---- values at the point
 
@@ -371,16 +372,18 @@ class Access(ABC):
         return self._factors[chosen.number]
 
     def largest(self, chosen: Chosen) -> float:
-        """Return L_b, the largest eigenvalue of H_b."""
+        """Return L_b, the largest eigenvalue of H_b, kept for fixed blocks."""
         if chosen.number < 0:
             return largest_eigenvalue(self.bound(chosen.members))
-        return float(self.block_lipschitz[chosen.number])
+        if chosen.number not in self._largest:
+            self._largest[chosen.number] = largest_eigenvalue(self.bound(chosen.members))
+        return self._largest[chosen.number]
 
     @cached_property
     def block_lipschitz(self) -> Array:
-        """L_b of all fixed blocks, (K,)."""
-        assert self.candidates.blocks is not None
-        return np.array([largest_eigenvalue(self.bound(b)) for b in self.candidates.blocks])
+        """L_b of all fixed blocks, (K,), for rules that compare them; updates ask for `largest` of those they meet."""
+        candidates = self.candidates
+        return np.array([self.largest(candidates.fixed(number)) for number in range(candidates.count)])
 
     @cached_property
     def roots(self) -> tuple[Array, Array]:

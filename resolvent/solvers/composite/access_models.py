@@ -24,9 +24,6 @@ __all__ = ["GraphAccess", "LinearAccess", "QuadraticAccess", "open_access"]
 THIRD = 1 / (6 * sqrt(3))
 """The largest third derivative of log(1 + exp(t)); of log-sum-exp along v it is this times (max v - min v)^3."""
 
-PART = 256
-"""Columns at a time in the row sums of A^T A."""
-
 FEW = 8
 """A step that moves at most one coordinate in so many updates the gradient, a larger one computes it anew."""
 
@@ -110,20 +107,13 @@ class LinearAccess(Access):
         return np.asarray(self._same(b) * _gram(columns, split, weights) - _gram(split, split, weights))
 
     def _row_sums(self) -> Array:
-        A, found = self.model.A, np.zeros(self.model.p)
-        for first in range(0, self.model.p, PART):
-            part, last = A[:, first : first + PART], min(first + PART, self.model.p)
-            part = part if self.model.weights is None else _times(part, self.model.weights)
-            G = abs(A[:, first:].T @ part)  # symmetric: what is above the diagonal counts for two rows
-            found[first:last] += np.asarray(G.sum(axis=0)).ravel()
-            found[last:] += np.asarray(G[last - first :].sum(axis=1)).ravel()
         if isinstance(self.loss, Softmax):
             factor: float | None = (self.k - 1) / self.k
         else:
             factor = self.loss.curvature_bound
         if factor is None:
             raise ProblemError(f"{self._name} has no bound of its curvature, so that row sums mean nothing")
-        return np.repeat(factor * found, self.k)
+        return np.repeat(factor * self.model.row_sums, self.k)
 
     def product(self, d: Array, support: Array) -> Array:
         X = d.reshape(self.problem.shape)

@@ -15,7 +15,7 @@ import numpy as np
 
 from resolvent.problems.composite import CompositeProblem
 from resolvent.solvers.base import RunInfo
-from resolvent.solvers.composite.working_set import WorkingSet, WorkingSetState
+from resolvent.solvers.composite.working_set import WorkingSet, WorkingSetState, confirm
 from resolvent.solvers.history import History
 from resolvent.solvers.result import Result
 from resolvent.solvers.stop import Status, Stop
@@ -53,8 +53,7 @@ def follow(
             return
         if state.met:
             with problem.counted_as("check"):
-                z = problem.predict(state.x)
-                state.residual = problem.measure(state.x, z, state.theta, -state.gradient)
+                confirm(problem, state)
         yield result_of(problem, state, solver, stop, perf_counter() - begun) if state.met else None
 
 

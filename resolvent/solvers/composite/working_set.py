@@ -168,9 +168,11 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         if reason:
             raise ProblemError(reason)
         w = coefficients(x0)
-        low, up = problem.term.parameters(w.shape, w.dtype)[3:5]
-        np.clip(w, low, up, out=w)
-        nothing, members = np.zeros(0, problem.dtype), np.flatnonzero((w != 0) | _free(problem))
+        low, up = problem.term.parameters(w.shape)[3:5]
+        if max(len(low), len(up)) > 1 or (low[0], up[0]) != (-np.inf, np.inf):
+            np.clip(w, low, up, out=w, casting="same_kind")
+        nothing, free = np.zeros(0, problem.dtype), _free(problem)
+        members = np.flatnonzero(w if free is None else (w != 0) | free)
         state = WorkingSetState(
             x=x0, scale=problem.scale(), members=members, H=nothing.reshape(0, 0), curvature=nothing
         )
@@ -381,11 +383,11 @@ def refusal(problem: CompositeProblem) -> str:
     return ""
 
 
-def _free(problem: CompositeProblem) -> Array:
-    """Return which coordinates nothing holds at zero, (p,) bool."""
+def _free(problem: CompositeProblem) -> Array | None:
+    """Return which coordinates nothing holds at zero, (p,) bool, where weights differ."""
     p = problem.term.parameters(problem.shape)
     if len(p.weight) == 1:
-        return np.zeros(problem.shape, bool)
+        return None
     free: Array = (p.weight == 0) & (p.ridge == 0) & (p.lower < 0) & (p.upper > 0)
     return free
 
@@ -463,9 +465,19 @@ def _see(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> Wor
     model, term, scores, found = problem.smooth, problem.term, np.empty(problem.shape), np.empty(3)
     t, numbers = term.dual_scale(-state.gradient), term.parameters(problem.shape)[1:5]
     kernels.prox.look(state.x, state.gradient, model.lipschitz, *numbers, t, scores, found)
-    state.theta, state.sight = -slope, (problem, scores, found)
+    state.theta, state.sight = -slope, (problem, scores, found, t)
     state.residual = float(model.loss.gap(state.z, t * slope, model.weights) + found[2])
     return state
+
+
+def confirm(problem: CompositeProblem, state: WorkingSetState) -> None:
+    """Compute the gap from predictions by their definition; the dual point, and A^T of it, stay."""
+    z = problem.predict(state.x)
+    if state.sight is not None and state.sight[0] is problem:
+        _, _, found, t = state.sight
+        state.residual = float(problem.smooth.loss.gap(z, -t * state.theta, problem.smooth.weights) + found[2])
+    else:
+        state.residual = problem.measure(state.x, z, state.theta, -state.gradient)
 
 
 def largest_violation(block: Block, x: Array, g: Array) -> float:
