@@ -78,6 +78,8 @@ class WorkingSetState(State):
         The second derivatives of which H is; empty for least squares, whose do not change.
     model, block
         The linear model of which H is, and the columns of the working set.
+    evaluated : tuple
+        Predictions, with value and derivatives of a loss there.
     sighted, sight : tuple
         The problem, with whether one call sees it, and with what `_see` saw of it at x.
     """
@@ -91,6 +93,7 @@ class WorkingSetState(State):
     blend: float = 0.0
     model: Any = cache()
     block: Any = cache()
+    evaluated: Any = cache()
     sighted: Any = cache()
     sight: Any = cache()
 
@@ -296,7 +299,8 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     ) -> Array:
         """Minimise f + g over the block by proximal Newton steps; return the derivative of the loss."""
         loss, weights = problem.smooth.loss, problem.smooth.weights
-        value, slope, curvature = loss.evaluate(state.z, weights)
+        known = state.evaluated is not None and state.evaluated[0] is state.z
+        value, slope, curvature = state.evaluated[1] if known else loss.evaluate(state.z, weights)
         g, current, penalty = block.pick(problem, state, slope), np.inf, block.value(x)
         bound = None if loss.curvature_bound is None else _largest_curvature(problem)
         state.blend = 0.0 if state.blend == 1 else state.blend
@@ -339,6 +343,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                 continue
             x[:], state.z, penalty = trial, z, reached
             value, slope, curvature = found
+            state.evaluated = z, found
             g = block.columns.correlate(slope)
         found_slope: Array = slope
         return found_slope
