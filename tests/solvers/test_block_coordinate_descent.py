@@ -16,6 +16,8 @@ from resolvent.problems.graphs import GraphModel, HuberEdges, LogCoshEdges, Logi
 from resolvent.problems.library.lattice import lattice, lattice_weights, two_moons
 from resolvent.problems.library.regression import paper_a, paper_a_nonnegative, paper_b, paper_c
 from resolvent.solvers import BlockCoordinateDescent, WorkingSet, partitions, rules, updates
+from resolvent.solvers.composite.access import Access
+from resolvent.solvers.composite.access_models import open_access
 from resolvent.solvers.composite.block_coordinate_descent import BlockState
 from resolvent.solvers.stop import Status
 
@@ -130,6 +132,49 @@ class Overshoot(updates.Update):
 def test_the_test_of_monotone_steps_can_fail():
     f = objectives(RECIPES["A"], solver(FIXED, rules.Cyclic(), Overshoot()), 40)
     assert (np.diff(f) > 1e-12 * f[0]).any()
+
+
+# ---- what is computed of fixed blocks
+
+
+def visited(problem, partition, select, update, steps):
+    """Return the blocks whose bounds a run made, and those it chose."""
+    method = solver(partition, select, update)
+    with pytest.MonkeyPatch.context() as patch:
+        plain, seen = Access.bound, []
+        patch.setattr(Access, "bound", lambda access, b: (seen.append(tuple(b)), plain(access, b))[1])
+        run = rs.iterate(problem, method, stop=rs.Stop(atol=0, rtol=0, iterations=steps))
+        chosen = [tuple(state.members) for state in run]
+    return [b for b in seen if b], chosen
+
+
+@pytest.mark.parametrize("update", [updates.Gradient(), updates.ProximalGradient(), updates.Matrix()])
+@pytest.mark.parametrize("select", [rules.Cyclic(), rules.Random(), rules.GreedyGradient(), rules.GreedyDiagonal()])
+def test_bounds_of_fixed_blocks_are_made_once_and_only_of_those_chosen(select, update):
+    seen, chosen = visited(RECIPES["A"], partitions.Sorted(size=3), select, update, 12)
+    assert len(seen) == len(set(seen))
+    assert set(seen) == set(chosen)
+    assert len(seen) < 30
+
+
+@pytest.mark.parametrize("select", [rules.GreedyLipschitz(), rules.LipschitzSampling()])
+def test_rules_that_compare_constants_ask_for_all_once(select):
+    seen, chosen = visited(RECIPES["A"], partitions.Sorted(size=3), select, updates.Gradient(), 12)
+    assert len(seen) == len(set(seen)) == 30
+    assert set(chosen) < set(seen)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_row_sums_are_computed_once_for_a_model(rng, sparse):
+    problem = regression(rng, sparse=sparse)
+    A, w = problem.smooth.A, rng.uniform(0.5, 2, 60)
+    smooth = LinearModel(A, problem.smooth.loss, weights=w)
+    dense = smooth.columns(np.arange(100))
+    assert np.allclose(smooth.row_sums, np.abs(dense.T @ (w[:, None] * dense)).sum(axis=1))
+    first, second = (problem.replace(smooth=smooth, term=terms.Ridge(weight)) for weight in (0.5, 1.0))
+    opened = [open_access(p, VARIABLE) for p in (first, second)]
+    assert np.allclose(opened[1].row_sums - opened[0].row_sums, 0.5)
+    assert first.smooth.row_sums is second.smooth.row_sums
 
 
 # ---- answers
