@@ -643,3 +643,18 @@ def test_gap_of_classes_far_apart(rng):
     problem = CompositeProblem(smooth=model, term=terms.L1(1e-3))
     w, intercept = problem.x0
     assert np.isfinite(problem.residual((w + 2 * np.eye(3), intercept)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sparse_products_in_parts(rng, dtype):
+    """Threads share the columns by their entries; empty ones at the ends are nobody's."""
+    A = sp.random(2000, 3000, 0.05, format="lil", random_state=1, dtype=dtype)
+    A[:, :3] = 0
+    A[:, 2990:] = 0
+    model = LinearModel(sp.csc_array(A), losses.LeastSquares(np.zeros(2000)))
+    r = rng.standard_normal(2000).astype(dtype)
+    one = model.correlate(r)
+    assert np.allclose(one, A.T @ r, atol=1e-4 if dtype == np.float32 else 1e-12)
+    for count in (2, 3):
+        with rs.threads(count):
+            assert np.array_equal(model.correlate(r), one)
