@@ -43,21 +43,22 @@ def show(title, curves):
 
 
 # %%
-# Figure 9: blocks of 5. The searched steps are longer, most where the bounds are loosest.
+# Figure 9: consecutive blocks of 5. Searched steps lead further. In the paper f is 120 after 500 steps on B with "Lb",
+# 89 with "LA".
 
 clock = process_time()
-gsl, sorted_blocks = rules.GreedyLipschitz(), partitions.Sorted(size=5)
+gsl, consecutive = rules.GreedyLipschitz(), partitions.Consecutive(size=5)
 lengths = {"Lb": updates.Gradient(), "LA": updates.AdaptiveGradient()}
-nine = {f"{data}, {name}": run(data, sorted_blocks, gsl, update) for data in "BC" for name, update in lengths.items()}
-show("figure 9, fixed blocks of 5 by GSL", nine)
-assert nine["B, LA"][-1] < 0.5 * nine["B, Lb"][-1]
+nine = {f"{data}, {name}": run(data, consecutive, gsl, update) for data in "BC" for name, update in lengths.items()}
+show("figure 9, consecutive blocks of 5 by GSL", nine)
+assert nine["B, LA"][-1] < 0.7 * nine["B, Lb"][-1]
 assert nine["C, LA"][-1] < 0.9 * nine["C, Lb"][-1]
 
 # %%
 # Figure 10: which coordinates share a block, with gradient steps. One constant for the block wastes least where its
 # coordinates have similar ones.
 
-ways = {"Sort": sorted_blocks, "Order": partitions.Consecutive(size=5), "Avg": partitions.Averaged(size=5)}
+ways = {"Sort": partitions.Sorted(size=5), "Order": consecutive, "Avg": partitions.Averaged(size=5)}
 ten = {
     f"{data}, {name}": run(data, partition, gsl, updates.Gradient())
     for data in "AB"
@@ -68,7 +69,8 @@ for data in "AB":
     assert ten[f"{data}, Sort"][-1] < min(ten[f"{data}, Order"][-1], ten[f"{data}, Avg"][-1])
 
 # %%
-# Figures 11 and 12: variable blocks of 100. In the paper Newton steps need 100 to 450 steps to 1e-8.
+# Figures 11 and 12: variable blocks of 100. In the paper Newton steps need 119 (GSQ) to 451 (GS) steps to 1e-8 on B,
+# 224 with the rule here.
 
 hundred, gsd = rules.Variable(size=100), rules.GreedyDiagonal()
 twelve = {
