@@ -49,6 +49,8 @@ CROWDED = 0.8
 """With so large a part of the working set not zero, it grows thrice as fast."""
 DRIFT = 0.2
 """By how much second derivatives may change before the model is made anew, as a part of their sum."""
+GOOD = 0.2
+"""They may while steps leave at most so large a part of a violation."""
 SHORTEST, LAST = 1e-4, 1e-12
 """Steps of a line search below the first part of a Newton step say that second derivatives at x are no guide. Where
 they have no bounds to follow instead, it goes on to the second."""
@@ -364,12 +366,11 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             diagonal[first:] += DAMPING * max(float(diagonal.mean()), LEAST * block.bound)
 
     def _refresh(self, state: WorkingSetState, curvature: Array, gained: float) -> None:
-        """Make the model anew where the second derivatives have changed much since, or at all where steps gain
-        little."""
+        """Make the model anew where second derivatives have changed much since, or at all where steps gain little."""
         known = state.curvature
         if len(known):
             drift = float(np.abs(curvature - known).sum()) / max(float(curvature.sum()), 1e-300)
-            if drift <= DRIFT * (1 if gained <= 0.2 else 0.1 if gained <= SLOW else 0):
+            if drift <= (DRIFT if gained <= GOOD else 0.0):
                 return
         state.curvature, state.H = curvature.copy(), state.H[:0, :0]
 
