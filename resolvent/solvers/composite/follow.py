@@ -37,6 +37,7 @@ def follow(
     None stands where an answer is not confirmed.
     """
     state: Any = None
+    identity = problems[0].identity()  # of all
     for problem in problems:
         begun = perf_counter()
         if state is None:
@@ -54,15 +55,15 @@ def follow(
         if state.met:
             with problem.counted_as("check"):
                 confirm(problem, state)
-        yield result_of(problem, state, solver, stop, perf_counter() - begun) if state.met else None
+        yield result_of(problem, identity, state, solver, stop, perf_counter() - begun) if state.met else None
 
 
 def result_of(
-    problem: CompositeProblem, state: WorkingSetState, solver: WorkingSet, stop: Stop, seconds: float
+    problem: CompositeProblem, identity: str, state: WorkingSetState, solver: WorkingSet, stop: Stop, seconds: float
 ) -> Result:
     """Return the result of a run that ended in this state, which meets the tolerance."""
     evaluations = problem.evaluations(problem.counts)
-    state.run = RunInfo(problem=problem.identity(), seconds=seconds, evaluations=evaluations)
+    state.run = RunInfo(problem=identity, seconds=seconds, evaluations=evaluations)
     state.status = Status.CONVERGED
     state.message = f"residual {state.residual:.3e} <= tolerance {state.tolerance:.3e}"
     last = state.iterations, seconds, evaluations, state.residual, state.record()

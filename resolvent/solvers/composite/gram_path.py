@@ -141,9 +141,10 @@ def gram_path(
             walker.stand(found[-1].x, found[-1].gradient)
             left = [at for at in left if not states[at].met]
     seconds, results = (perf_counter() - begun) / max(len(states), 1), []
+    identity = problems[0].identity()  # of all
     for at, state in states.items():
         state.iterations = steps[at]
-        results.append(result_of(problems[at], state, solver, stop, seconds) if state.met else None)
+        results.append(result_of(problems[at], identity, state, solver, stop, seconds) if state.met else None)
     return results
 
 
