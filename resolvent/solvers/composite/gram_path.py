@@ -27,13 +27,13 @@ from resolvent.typing import Array
 
 __all__ = ["gram_path", "has_gram_path"]
 
-MARGIN = 0.3
+MARGIN = 0.5
 """Of the tolerance that each gap has to meet: the rest is for rounding."""
 ROUNDED = 1e-6
 """Of the diagonal of a model, added to it: single precision may leave it indefinite."""
 MENDED = 3
 """Times at most are answers mended that do not meet the tolerance on A."""
-TOGETHER = 16
+TOGETHER = 13
 """Answers are looked at on A together."""
 STEPS = 100
 """Steps after which a weight is left to be solved on A."""
