@@ -4,8 +4,8 @@ At x, with c = A^T W y::
 
     gradient = A^T W A x - c,   ||W^(1/2) (A x - y)||^2 = y^T W y - c^T x + x^T gradient
 
-so that no step of the path looks at a row of A. The answers are those of the path; what is true of them is found out
-afterwards on A itself, for all at once, by two matrix products.
+so that no step of the path looks at a row of A. What is true of the answers is found out afterwards on A itself, for
+some at a time, by two matrix products.
 """
 
 from __future__ import annotations
