@@ -124,8 +124,9 @@ class Loss:
 
     def clip_dual(self, slope: Array, weights: Array | None = None) -> Array:
         """Return the slope moved into the domain of the conjugate, entry by entry."""
-        w = np.ones(1) if weights is None else self._rows(weights)
-        w = np.broadcast_to(w, slope.shape)
+        if weights is None:
+            return self._clip(slope).astype(slope.dtype, copy=False)
+        w = np.broadcast_to(self._rows(weights), slope.shape)
         s = np.where(w > 0, slope / np.where(w > 0, w, 1), 0)
         return (w * self._clip(s)).astype(slope.dtype, copy=False)
 
