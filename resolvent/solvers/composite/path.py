@@ -99,6 +99,18 @@ def weight_grid(problem: CompositeProblem, count: int = 50, smallest: float = 1e
     return np.geomspace(largest, smallest * largest, count)
 
 
+def _found(problems: list[CompositeProblem], method: Any, stop: Stop) -> list[Result | None]:
+    """Return what is found without solves of their own, None for the others; after Ctrl-C what was found before it."""
+    if not isinstance(method, WorkingSet) or refusal(problems[0]) or not is_followed(problems[0], method, stop):
+        return [None] * len(problems)
+    with interruptible() as interrupts:
+        if has_gram_path(problems[0], len(problems)):
+            found = gram_path(problems, method, stop, interrupts)
+        else:
+            found = list(follow(problems, method, stop, interrupts))
+    return list(takewhile(bool, found)) if interrupts else found
+
+
 def _largest(problem: CompositeProblem, x: Any) -> float:
     gradient = problem.gradient(x)
     return float(problem.term.lambda_max(gradient[0] if problem.intercept else gradient))
@@ -148,18 +160,8 @@ def path(
         method = BlockCoordinateDescent() if refusal(problem) else WorkingSet()
     order = np.argsort(-given, kind="stable")
     problems = problem.scaled([float(given[at]) for at in order])
-    ends = Stop() if stop is None else stop
-    found: list[Result | None] = [None] * len(given)
-    if isinstance(method, WorkingSet) and not refusal(problem) and is_followed(problem, method, ends):
-        with interruptible() as interrupts:
-            if has_gram_path(problem, len(given)):
-                found = gram_path(problems, method, ends, interrupts)
-            else:
-                found = list(follow(problems, method, ends, interrupts))
-        if interrupts:
-            found = list(takewhile(bool, found))
     results: list[Result] = []
-    for one, known in zip(problems, found, strict=False):
+    for one, known in zip(problems, _found(problems, method, Stop() if stop is None else stop), strict=False):
         last = results[-1] if results else None
         results.append(solve(one, method, last, stop=stop) if known is None else known)
         if results[-1].status is Status.INTERRUPTED:
