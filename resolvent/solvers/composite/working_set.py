@@ -273,12 +273,10 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         state.members = np.concatenate([state.members, joining])
         return len(joining)
 
-    def _by_matrix(self, problem: CompositeProblem, block: Block) -> bool:
+    def _by_matrix(self, block: Block) -> bool:
         return block.bend is not None or block.order <= self.dense * (1 if block.sparse else 6)
 
-    def _minimise(
-        self, problem: CompositeProblem, state: WorkingSetState, g: Array, x: Array, block: Block, target: float
-    ) -> None:
+    def _minimise(self, state: WorkingSetState, g: Array, x: Array, block: Block, target: float) -> None:
         if block.bend is not None:
             bent_minimise(state.H, g, x, block, self.sweeps, target)
         else:
@@ -289,9 +287,9 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     ) -> Array:
         """Minimise f + g over the block, f being least squares; return the derivative of the loss."""
         weights, old = problem.smooth.weights, x.copy()
-        if self._by_matrix(problem, block):
+        if self._by_matrix(block):
             state.H = block.columns.gram(weights, state.H)
-            self._minimise(problem, state, block.pick(problem, state), x, block, target)
+            self._minimise(state, block.pick(problem, state), x, block, target)
         else:
             curvature = np.ones(problem.smooth.n, problem.dtype) if weights is None else weights
             column_minimise(block, curvature, problem.smooth.derivative(state.z), x, self.sweeps, target)
@@ -321,10 +319,10 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
                 if state.blend:
                     curvature = np.maximum(curvature, state.blend * bound)
             safe, new = state.blend == 1, x.copy()
-            if self._by_matrix(problem, block):
+            if self._by_matrix(block):
                 self._refresh(state, curvature, current / max(last, 1e-300))
                 self._extend_matrix(state, block)
-                self._minimise(problem, state, g.copy(), new, block, 0.05 * current)
+                self._minimise(state, g.copy(), new, block, 0.05 * current)
             else:
                 column_minimise(block, curvature, slope.copy(), new, self.sweeps, 0.05 * current)
             d = new - x
