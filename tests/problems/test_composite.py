@@ -206,6 +206,22 @@ def test_measure_is_residual_without_work():
         assert problem.counts["columns"] - before <= 2 * P  # those of residual
 
 
+@pytest.mark.parametrize("intercept", [False, True])
+def test_a_product_that_is_kept_is_used_for_its_dual_point_alone(intercept):
+    problem = problem_of("logistic", intercept=intercept)
+    x = solved(problem, 30)
+    theta = problem.dual_point(problem.predict(x))
+    expected, nearby = problem.residual(x, theta), problem.residual(x, 0.999 * theta)
+    problem.correlate(theta, keep=True)
+    before = problem.counts["columns"]
+    assert problem.residual(x, theta.copy()) == pytest.approx(expected, rel=1e-9)
+    assert problem.counts["columns"] - before <= P  # no more than the predictions
+    with pytest.raises(ValueError, match="read-only"):
+        theta[0] = 1.0
+    assert problem.residual(x, 0.999 * theta) == nearby
+    assert problem.replace(term=problem.term).residual(x, theta) == expected
+
+
 def test_gap_agrees_with_the_one_of_scikit_learn():
     linear_model = pytest.importorskip("sklearn.linear_model")
     model = linear_model.Lasso(alpha=2.0 / N, fit_intercept=False, tol=1e-3).fit(A, Y)

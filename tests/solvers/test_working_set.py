@@ -46,6 +46,19 @@ def test_orthogonal_columns(rng):
     assert np.allclose(result.x, np.sign(c) * np.maximum(abs(c) - 0.3, 0), atol=1e-12)
 
 
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2, 60)])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_the_check_of_an_answer_takes_its_predictions_alone(rng, intercept, weights):
+    A, b = design(rng)
+    problem = problem_of(A, losses.Logistic(labels(b)), terms.L1(1.0), intercept=intercept, weights=weights)
+    result = rs.solve(problem, WorkingSet(), stop=TIGHT)
+    assert result.success
+    w = result.x[0] if intercept else result.x
+    assert result.counts["check.columns"] == np.count_nonzero(w)  # the scale costs nothing at x = 0
+    fresh = problem.replace(term=problem.term).residual(result.x, *result.certificate[1:])
+    assert fresh == pytest.approx(result.residual, rel=1e-3, abs=1e-14 * result.scale)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("share", [1.0, 0.2])
 def test_every_loss_converges(rng, name, share):

@@ -332,7 +332,8 @@ def _curvature_bounds(problem: CompositeProblem, z: Array, units: Units) -> Arra
 def _look(problem: CompositeProblem, state: GroupState) -> GroupState:
     """Compute predictions, gradient and gap from their definitions."""
     state.z = problem.predict(state.x)
-    state.gradient = coefficients(problem.correlate(problem.smooth.derivative(state.z)))
+    theta = -problem.smooth.derivative(state.z)
+    state.gradient = -coefficients(problem.correlate(theta, keep=True))
     return _measure(problem, state)
 
 
@@ -340,7 +341,7 @@ def _measure(problem: CompositeProblem, state: GroupState) -> GroupState:
     """Compute objective and gap from predictions and gradient; an intercept asks for a dual point of its own."""
     state.theta = problem.dual_point(state.z)
     balanced = problem.intercept and problem.has_gap
-    correlation = problem.correlate(state.theta) if balanced else -state.gradient
+    correlation = problem.correlate(state.theta, keep=True) if balanced else -state.gradient
     if problem.intercept and not balanced:
         correlation = correlation, np.atleast_1d(state.theta.sum(axis=0))
     correlation = _in_double(correlation)  # scaled into the dual set in float32, it would lie outside by a rounding

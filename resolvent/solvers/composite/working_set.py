@@ -196,7 +196,8 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         if not all(np.array_equal(a, b) for a, b in zip(parts(x0), parts(previous.x), strict=True)):
             return _look(problem, state)
         state.z, state.gradient = previous.z.copy(), previous.gradient.copy()
-        return _measure(problem, state, problem.smooth.derivative(state.z))
+        state.theta = -problem.smooth.derivative(state.z)
+        return _measure(problem, state)
 
     def step(self, problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
         if state.model is not problem.smooth:
@@ -215,8 +216,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             slope = self._newton(problem, state, block, x, worst, accuracy)
         block.scatter(x, state.x)
         state.iterations += 1
-        state.gradient = coefficients(problem.correlate(slope))
-        _measure(problem, state, slope)
+        _ask(problem, state, slope)
         if not state.met and np.array_equal(before, x):
             return state.give_up(
                 Status.STALLED, f"a step changed nothing at a residual of {state.residual:.3e}: rounding, or no descent"
@@ -249,7 +249,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         w, g = coefficients(state.x), state.gradient
         if _has_sight(problem, state):
             if state.sight is None or state.sight[0] is not problem:
-                _see(problem, state, problem.smooth.derivative(state.z))
+                _see(problem, state)
             return float(state.sight[2][0]), state.sight[1].copy()
         if problem.term.convex:
             worst = float(problem.term.scores(w, g, 1.0, DISTANCE).max(initial=0.0))
@@ -426,23 +426,26 @@ def _largest_curvature(problem: CompositeProblem) -> Array:
 def _look(problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
     """Compute predictions, gradient and gap from their definitions."""
     state.z = problem.predict(state.x)
-    slope = problem.smooth.derivative(state.z)
-    state.gradient = coefficients(problem.correlate(slope))
-    return _measure(problem, state, slope)
+    return _ask(problem, state, problem.smooth.derivative(state.z))
 
 
-def _measure(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> WorkingSetState:
+def _ask(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> WorkingSetState:
+    """Compute gradient and gap from predictions."""
+    state.theta = -slope
+    state.gradient = -coefficients(problem.correlate(state.theta, keep=True))
+    return _measure(problem, state)
+
+
+def _measure(problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
     """Compute the gap from predictions and gradient; an intercept asks for a dual point of its own."""
     if _has_sight(problem, state):
-        return _see(problem, state, slope)
-    if not problem.intercept:
-        state.theta, correlation = -slope, -state.gradient
-    elif problem.has_gap:
+        return _see(problem, state)
+    correlation = -state.gradient
+    if problem.intercept and problem.has_gap:
         state.theta = problem.dual_point(state.z)
-        correlation = problem.correlate(state.theta)
-    else:
-        state.theta = -slope
-        correlation = -state.gradient, np.atleast_1d(state.theta.sum(axis=0))
+        correlation = problem.correlate(state.theta, keep=True)
+    elif problem.intercept:
+        correlation = correlation, np.atleast_1d(state.theta.sum(axis=0))
     state.residual = problem.measure(state.x, state.z, state.theta, correlation)
     return state
 
@@ -467,13 +470,13 @@ def scales_into_dual(problem: CompositeProblem) -> bool:
     return bool(((p.weight > 0) | (p.ridge > 0)).all())
 
 
-def _see(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> WorkingSetState:
+def _see(problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
     """Compute the gap, and what the next step asks of all coordinates, by one call."""
     model, term, scores, found = problem.smooth, problem.term, np.empty(problem.shape), np.empty(3)
     t, numbers = term.dual_scale(-state.gradient), term.parameters(problem.shape)[1:5]
     kernels.prox.look(state.x, state.gradient, model.lipschitz, *numbers, t, scores, found)
-    state.theta, state.sight = -slope, (problem, scores, found, t)
-    state.residual = float(model.loss.gap(state.z, t * slope, model.weights) + found[2])
+    state.sight = problem, scores, found, t
+    state.residual = float(model.loss.gap(state.z, -t * state.theta, model.weights) + found[2])
     return state
 
 
