@@ -195,15 +195,15 @@ class LinearModel:
         """The numbers of all columns, (p,): what kernels take that look at some of a sparse A."""
         return np.arange(self.p)
 
-    def _correlate(self, r: Array) -> Array:
-        """Do it for a sparse A, in parts with as many entries for each thread."""
+    def _correlate(self, r: Array, power: int = 1) -> Array:
+        """Do it for the powers of a sparse A, in parts with as many entries for each thread."""
         A, found = self.A, np.empty(self.p, self.dtype)
 
         def part(lo: int, hi: int) -> None:
             first = int(np.searchsorted(A.indptr, lo)) if lo else 0
             last = int(np.searchsorted(A.indptr, hi)) if hi < A.nnz else self.p
             places = self.places[first:last]
-            kernels.descent.correlate(A.data, A.indices, A.indptr, places, r, found[first:last])
+            kernels.descent.correlate(A.data, A.indices, A.indptr, places, power, r, found[first:last])
 
         in_parts(part, A.nnz, A.nnz)
         return found
@@ -231,23 +231,20 @@ class LinearModel:
     @cached_property
     def column_norms_squared(self) -> Array:
         """sum_i w_i a_ij^2 for each column, (p,), with the weights of the samples. Cost: one pass, once."""
-        return self._norms_squared(self.weights)
+        return self.norms_squared(self.weights)
 
     @cached_property
     def lengths(self) -> Array:
         """Norms of the columns, without weights, (p,)."""
-        return np.sqrt(self.column_norms_squared if self.weights is None else self._norms_squared(None))
+        return np.sqrt(self.column_norms_squared if self.weights is None else self.norms_squared(None))
 
-    def _norms_squared(self, weights: Array | None) -> Array:
-        found: Array
+    def norms_squared(self, weights: Array | None) -> Array:
+        """Return sum_i w_i a_ij^2 for each column, (p,), with weights (n,) of the rows of A. Cost: one pass."""
         if self.sparse:
-            found = np.empty(self.p, self.dtype)
-            w = np.ones(1, self.dtype) if weights is None else weights
-            kernels.descent.squares(self.A.data, self.A.indices, self.A.indptr, self.places, w, found)
-            return found
+            return self._correlate(np.ones(1, self.dtype) if weights is None else weights, 2)
         rows = self.A.T
         given, places = ((rows, rows), "ji,ji->j") if weights is None else ((rows, rows, weights), "ji,ji,i->j")
-        found = np.einsum(places, *given)
+        found: Array = np.einsum(places, *given)
         return found
 
     @cached_property

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from resolvent.kernels.cpu.elementary import helper
 from resolvent.kernels.cpu.prox import _bent_step
 from resolvent.typing import Array
 
@@ -14,12 +15,10 @@ __all__ = [
     "accumulate",
     "bent_sweeps",
     "columns_gram",
-    "columns_rows",
     "correlate",
     "gram_face_step",
     "gram_rounds",
     "has_repeats",
-    "squares",
     "sweeps_dense",
     "sweeps_sparse",
 ]
@@ -28,9 +27,10 @@ place, one = np.uintp, np.uintp(1)
 """An index without a sign: one with a sign is asked whether it counts from the end, which takes half the time."""
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+inside = helper(fastmath={"reassoc", "contract", "nsz"})
 
 
-@compiled
+@inside
 def _minimiser(x: Any, g: Any, h: Any, weight: Any, ridge: Any, lower: Any, upper: Any) -> Any:
     """Return the minimiser of g d + h d^2 / 2 + weight |x + d| + ridge (x + d)^2 / 2 over lower <= x + d <= upper."""
     u, h = h * x - g, h + ridge
@@ -56,7 +56,7 @@ def gram_rounds(
     signs: Array,
     change: Array,
 ) -> int:
-    m, known = len(x), False
+    m = len(x)
     for made in range(most):
         largest = 0.0
         for _ in range(sweeps):
@@ -67,13 +67,12 @@ def gram_rounds(
                 if h <= 0:
                     continue
                 u, w = row[i] * x[i] - g[i], weight[i]
-                u = (u - w if u > w else (u + w if u < -w else 0 * u)) / h
-                u = lower[i] if u < lower[i] else (upper[i] if u > upper[i] else u)
+                u = (u - min(max(u, -w), w)) / h
+                u = min(max(u, lower[i]), upper[i])
                 d = u - x[i]
                 if d != 0:
                     x[i] = u
-                    size = h * d if d > 0 else -h * d
-                    largest = size if size > largest else largest
+                    largest = max(largest, h * abs(d))
                     for j in range(m):
                         g[j] += d * row[j]
             if largest <= tolerance:
@@ -81,17 +80,14 @@ def gram_rounds(
         change[0] = largest
         if largest <= tolerance:
             return made + 1
-        differ, some = 0, 0
+        differ, some = 0.0, 0.0
         for i in range(m):
-            sign = 0
-            if x[i] > lower[i] and x[i] < upper[i]:
-                sign = 1 if weight[i] == 0 or x[i] > 0 else (-1 if x[i] < 0 else 0)
+            sign = (np.sign(x[i]) if weight[i] > 0 else 1.0) * ((x[i] > lower[i]) & (x[i] < upper[i]))
             differ += sign != signs[i]
             some += sign != 0
             signs[i] = sign
-        if known and differ <= unsettled * some:
+        if made > 0 and differ <= unsettled * some:
             return made + 1
-        known = True
     return most
 
 
@@ -111,28 +107,27 @@ def gram_face_step(
     moved: Array,
     change: Array,
 ) -> None:
-    m, part = len(x), 1.0
+    part = 1.0
     for _ in range(parts):
         total = 0.0
-        for j in range(m):
-            change[j] = 0
+        change[:] = 0
         for a in range(len(d)):
             i = face[a]
             new = x[i] + part * d[a]
-            new = 0 * new if new * signs[i] < 0 and weight[i] > 0 else new
-            new = lower[i] if new < lower[i] else (upper[i] if new > upper[i] else new)
+            if weight[i] > 0 and new * signs[i] < 0:
+                new *= 0
+            new = min(max(new, lower[i]), upper[i])
             move, row = new - x[i], H[i]
             moved[a] = move
-            size = (new if new > 0 else -new) - (x[i] if x[i] > 0 else -x[i])
-            total += g[i] * move + weight[i] * size + 0.5 * ridge[i] * move * (new + x[i])
-            for j in range(m):
+            total += g[i] * move + weight[i] * (abs(new) - abs(x[i])) + 0.5 * ridge[i] * move * (new + x[i])
+            for j in range(len(x)):
                 change[j] += move * row[j]
         for a in range(len(d)):
             total += 0.5 * moved[a] * change[face[a]]
         if total < 0:
             for a in range(len(d)):
                 x[face[a]] += moved[a]
-            for j in range(m):
+            for j in range(len(x)):
                 g[j] += change[j]
             break
         part *= 0.5
@@ -254,34 +249,27 @@ def sweeps_sparse(
 
 
 @compiled
-def columns_rows(
-    data: Array, indices: Array, indptr: Array, places: Array, first: int,
-    starts: Array, positions: Array, values: Array,
-) -> None:  # fmt: skip
-    for j in range(len(places)):
-        for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
-            starts[place(indices[k]) + one] += 1
-    for i in range(len(starts) - 1):
-        starts[i + 1] += starts[i]
-    for j in range(len(places)):
-        for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
-            row = place(indices[k])
-            at = place(starts[row])
-            positions[at], values[at] = first + j, data[k]
-            starts[row] += 1
-    for i in range(len(starts) - 1, 0, -1):
-        starts[i] = starts[i - 1]
-    starts[0] = 0
-
-
-@compiled
 def columns_gram(
     data: Array, indices: Array, indptr: Array, places: Array, starts: Array, positions: Array, values: Array,
     curvature: Array, first: int, m: int, H: Array,
 ) -> None:  # fmt: skip
+    n, stride = len(starts) - 1, place(len(curvature) > 1)
+    if starts[n] == 0:  # count the entries of rows, and fill these from behind
+        for j in range(first, m):
+            for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
+                starts[place(indices[k])] += 1
+        total = 0
+        for i in range(n + 1):
+            total += starts[i]
+            starts[i] = total
+        for j in range(m - 1, first - 1, -1):
+            for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
+                row = place(indices[k])
+                starts[row] -= 1
+                at = place(starts[row])
+                positions[at], values[at] = j, data[k]
     H[:m, first:m] = 0
-    stride = place(len(curvature) > 1)
-    for i in range(len(starts) - 1):
+    for i in range(n):
         a = place(starts[i])
         for k in range(a, place(starts[i + 1])):
             t, row = curvature[i * stride] * values[k], H[place(positions[k])]
@@ -297,11 +285,14 @@ def columns_gram(
 
 
 @compiled
-def correlate(data: Array, indices: Array, indptr: Array, places: Array, r: Array, out: Array) -> None:
+def correlate(
+    data: Array, indices: Array, indptr: Array, places: Array, power: int, r: Array, out: Array
+) -> None:  # fmt: skip
+    stride = place(len(r) > 1)
     for j in range(len(places)):
         total = 0.0
         for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
-            total += data[k] * r[place(indices[k])]
+            total += (data[k] if power == 1 else data[k] * data[k]) * r[place(indices[k]) * stride]
         out[j] = total
 
 
@@ -312,16 +303,6 @@ def accumulate(data: Array, indices: Array, indptr: Array, places: Array, d: Arr
         if step != 0:
             for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
                 z[place(indices[k])] += step * data[k]
-
-
-@compiled
-def squares(data: Array, indices: Array, indptr: Array, places: Array, weights: Array, out: Array) -> None:
-    stride = place(len(weights) > 1)
-    for j in range(len(places)):
-        total = 0.0
-        for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
-            total += np.float64(weights[place(indices[k]) * stride]) * data[k] * data[k]
-        out[j] = total
 
 
 @compiled

@@ -7,17 +7,19 @@ from math import exp, log, log1p, sinh, tanh
 import numpy as np
 from numba import njit
 
+from resolvent.kernels.cpu.elementary import helper
 from resolvent.typing import Array
 
 __all__ = ["edge_curvature", "edge_gradient", "edge_value"]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+inside = helper(fastmath={"contract", "nsz"})
 
 HUBER, LOG_COSH = 1, 2
 LOG_2 = log(2.0)
 
 
-@compiled
+@inside
 def _value(t: float, kind: int, s: float) -> float:
     size = abs(t)
     if kind == HUBER:
@@ -28,14 +30,14 @@ def _value(t: float, kind: int, s: float) -> float:
     return 0.5 * t * t
 
 
-@compiled
+@inside
 def _slope(t: float, kind: int, s: float) -> float:
     if kind == HUBER:
         return min(max(t, -s), s)
     return s * tanh(t / s) if kind == LOG_COSH else t
 
 
-@compiled
+@inside
 def _curvature(t: float, kind: int, s: float) -> float:
     if kind == HUBER:
         return 1.0 if abs(t) <= s else 0.0

@@ -7,15 +7,29 @@ touch: remove the cached kernels after one.)
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["exponential", "logarithm", "logarithm_1p"]
+__all__ = ["exponential", "helper", "inlined", "logarithm", "logarithm_1p"]
 
-inlined = njit(nogil=True, error_model="numpy", forceinline=True)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def helper(**flags: Any) -> Callable[[F], F]:
+    """Return a decorator for functions that compiled ones alone call.
+
+    A way to them from Python and from C would take longer to compile than most of them.
+    """
+    without = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    found: Any = njit(nogil=True, error_model="numpy", **without, **flags)  # type: ignore[call-overload]
+    return found  # type: ignore[no-any-return]
+
+
+inlined = helper(forceinline=True)
 
 LOG2_HIGH, LOG2_LOW = 0.693147180369123816490, 1.90821492927058770002e-10
 """log 2 in two parts, so that a whole multiple of the first is exact."""
@@ -39,8 +53,8 @@ def as_bits(context: Any, number: Any) -> Any:
 
 @inlined
 def exponential(x: float) -> float:
-    """Return exp(x), zero below -708 and that of 709 above."""
-    within = min(max(x, -708.0), 709.0)
+    """Return exp(x) for x <= 709, zero below -708."""
+    within = x if x > -708.0 else -708.0
     k = np.floor(within * 1.4426950408889634 + 0.5)
     f = (within - k * LOG2_HIGH) - k * LOG2_LOW
     p = 1 / 6227020800.0

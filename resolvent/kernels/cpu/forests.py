@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from resolvent.kernels.cpu.elementary import helper
 from resolvent.typing import Array
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+inside = helper(fastmath={"contract", "nsz"})
 
 BUCKETS = 1024
 SHIFT = 48
@@ -145,7 +147,7 @@ def order_by_score(scores: Array, order: Array) -> None:
         starts[bits[i]] += 1
 
 
-@compiled
+@inside
 def _top(root: Array, node: int) -> int:
     """Return the root of the tree of `node`, halving the path to it."""
     while root[node] != node:
@@ -239,7 +241,7 @@ def colour(indices: Array, indptr: Array, order: Array, label: Array) -> int:
     return colours
 
 
-@compiled
+@inside
 def _by_depth(
     indptr: Array, starts: Array, order: Array, parent: Array, nodes: Array, above: Array, place: Array
 ) -> None:

@@ -9,18 +9,20 @@ import numpy as np
 from numba import njit
 
 from resolvent.kernels.cpu.descent import place
+from resolvent.kernels.cpu.elementary import helper
 from resolvent.typing import Array
 
 __all__ = ["sweeps_dense", "sweeps_gram", "sweeps_sparse"]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")  # no fastmath where it gains nothing: it compiles slower
+inside = helper()
 fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 SECULAR = 50
 LOCAL = 20
 
 
-@compiled
+@inside
 def _single(x: Any, g: Any, h: Any, weight: Any, ridge: Any, lower: Any, upper: Any) -> Any:
     """Return the minimiser of g d + h d^2 / 2 + weight |x + d| + ridge (x + d)^2 / 2 over lower <= x + d <= upper."""
     u, h = h * x - g, h + ridge
@@ -30,7 +32,7 @@ def _single(x: Any, g: Any, h: Any, weight: Any, ridge: Any, lower: Any, upper: 
     return min(max(v, lower), upper)
 
 
-@compiled
+@inside
 def _along(bases: Array, start: int, i: int, x: Array) -> Any:
     """Return the entry i of V^T x, V at `start`; of x where that is negative."""
     if start < 0:
@@ -41,7 +43,7 @@ def _along(bases: Array, start: int, i: int, x: Array) -> Any:
     return total
 
 
-@compiled
+@inside
 def _add(bases: Array, start: int, i: int, by: float, x: Array) -> None:
     """Add `by` times column i of V to x."""
     if start < 0:
@@ -52,7 +54,7 @@ def _add(bases: Array, start: int, i: int, by: float, x: Array) -> None:
         x[q] += by * bases[start + q * s + i]
 
 
-@compiled
+@inside
 def _secular(c: Array, values: Array, first: int, w: float) -> float:
     """Return the t with sum_i (c_i / (values_i t + w))^2 = 1, by Newton's method on the concave root, from t = 0."""
     t = 0.0
@@ -73,7 +75,7 @@ def _secular(c: Array, values: Array, first: int, w: float) -> float:
     return t
 
 
-@compiled
+@inside
 def _group(room: Array, values: Array, first: int, bases: Array, start: int, w: float) -> None:
     """Write the minimiser of g d + d^T H d / 2 + w norm(x + d), H = V diag(values) V^T with V at `start`.
 
@@ -92,7 +94,7 @@ def _group(room: Array, values: Array, first: int, bases: Array, start: int, w: 
         _add(bases, start, i, c[i] * t / (values[first + i] * t + w), new)
 
 
-@compiled
+@inside
 def _sparse_group(room: Array, values: Array, first: int, bases: Array, start: int, w: float, l1: float) -> None:
     """As `_group` with l1 norm1(x + d) more, by proximal gradient steps; g is lost."""
     slope, new, step = room[1], room[2], room[3]
@@ -119,7 +121,7 @@ def _sparse_group(room: Array, values: Array, first: int, bases: Array, start: i
             _add(bases, start, i, values[first + i] * _along(bases, start, i, step), slope)
 
 
-@compiled
+@inside
 def _widest(pointers: Array) -> int:
     widest = 1
     for u in range(len(pointers) - 1):
@@ -127,7 +129,7 @@ def _widest(pointers: Array) -> int:
     return widest
 
 
-@compiled
+@inside
 def _is_zero(x: Array, places: Array, first: int, s: int) -> bool:
     most = 0.0
     for i in range(first, first + s):
@@ -135,7 +137,7 @@ def _is_zero(x: Array, places: Array, first: int, s: int) -> bool:
     return bool(most == 0)
 
 
-@compiled
+@inside
 def _unit(
     u: int, room: Array, pointers: Array, norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array,
     values: Array, bases: Array, starts: Array,

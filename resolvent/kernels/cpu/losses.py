@@ -7,22 +7,21 @@ from math import exp, inf, log, log1p
 import numpy as np
 from numba import njit
 
-from resolvent.kernels.cpu.elementary import exponential, logarithm, logarithm_1p
+from resolvent.kernels.cpu.elementary import exponential, helper, inlined, logarithm, logarithm_1p
 from resolvent.typing import Array
 
 __all__ = ["evaluate", "evaluate_softmax", "gap", "gap_softmax", "logistic", "logistic_gap"]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")
+inside = helper()
 vectorised = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
-
-inlined = njit(nogil=True, error_model="numpy", forceinline=True)
 
 LEAST_SQUARES, LOGISTIC, HUBER, POISSON, SQUARED_HINGE, SOFTMAX = range(6)
 SMALL, SERIES = 1e-3, 1e-2
 FAR = 600.0
 
 
-@compiled
+@inside
 def _sample(z: float, y: float, kind: int, d: float) -> tuple[float, float, float]:
     """Return the loss of a sample, and its first and second derivative."""
     if kind == LOGISTIC:
@@ -89,7 +88,7 @@ def evaluate_softmax(z: Array, labels: Array, weights: Array, derivative: Array,
     return total
 
 
-@compiled
+@inside
 def _log_probabilities(z: Array, i: int, logs: Array) -> None:
     most, total = -inf, 0.0
     for c in range(z.shape[1]):
@@ -103,7 +102,7 @@ def _log_probabilities(z: Array, i: int, logs: Array) -> None:
         logs[c] -= shift
 
 
-@compiled
+@inside
 def _entropy(q: float, p: float, log_p: float) -> float:
     """Return q log(q / p) - q + p >= 0."""
     if p < 1e-290:
@@ -116,7 +115,7 @@ def _entropy(q: float, p: float, log_p: float) -> float:
     return p * ((1 + a) * log1p(a) - a) if a > -1 else p
 
 
-@compiled
+@inside
 def _gap(z: float, y: float, s: float, kind: int, d: float, slack: float) -> float:
     """Return the gap of a slope of one sample."""
     if kind == LOGISTIC:
@@ -151,7 +150,7 @@ def _divergence(q: float, p: float) -> float:
     """Return q log(q / p) - q + p for p > 0."""
     a = (q - p) / p
     series = a * a * (1 / 2 - a * (1 / 6 - a * (1 / 12 - a * (1 / 20 - a * (1 / 30 - a * (1 / 42 - a / 56))))))
-    u = max(1 + a, 1e-300)
+    u = 1 + a if a > -1 else 1e-300
     return p * (series if abs(a) < SERIES else u * logarithm(u) - a)
 
 

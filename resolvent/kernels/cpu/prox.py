@@ -7,6 +7,7 @@ from math import acos, cos, inf, pi, sqrt
 import numpy as np
 from numba import njit
 
+from resolvent.kernels.cpu.elementary import helper
 from resolvent.typing import Array
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")  # no fastmath: it compiles slower
+inside = helper()
 
 MCP, SCAD, HALF = 1, 2, 3
 DISTANCE, STEP, DECREASE = range(3)
@@ -36,7 +38,7 @@ SLACK = 1e-12
 F = np.float64
 
 
-@compiled
+@inside
 def _stride(numbers: Array) -> int:
     """Return 0 where one number stands for all."""
     return 1 if numbers.shape[0] > 1 else 0
@@ -45,7 +47,7 @@ def _stride(numbers: Array) -> int:
 # ---- convex separable penalties
 
 
-@compiled
+@inside
 def _soft(v: float, t: float) -> float:
     return v - t if v > t else (v + t if v < -t else 0.0)
 
@@ -72,7 +74,7 @@ def value(x: Array, weight: Array, ridge: Array, lower: Array, upper: Array) -> 
     return total
 
 
-@compiled
+@inside
 def _step(x: float, g: float, L: float, w: float, ridge: float, lower: float, upper: float) -> float:
     """Return prox(x - g / L) - x, without that difference where both points have the same sign."""
     up, down = -(g + w + ridge * x) / (L + ridge), -(g - w + ridge * x) / (L + ridge)
@@ -114,54 +116,43 @@ def look(
     out: Array,
     found: Array,
 ) -> None:
-    p, worst, support, gap = len(x), 0.0, 0, 0.0
+    worst, support, gap = 0.0, 0.0, 0.0
     many, flat, each, alone = len(weight) > 1, len(ridge) > 1, len(lower) > 1, len(upper) > 1
-    for j in range(p):
-        g, at, w, e = np.float64(gradient[j]), np.float64(x[j]), weight[j if many else 0], ridge[j if flat else 0]
+    for j in range(len(x)):
+        g, at, w, e = gradient[j], x[j], weight[j * many], ridge[j * flat]
         out[j] = 0
-        if at == 0 and g <= w and g >= -w:
+        if at == 0 and abs(g) <= w:
             continue
-        low, up = lower[j if each else 0], upper[j if alone else 0]
-        sign = 1.0 if at > 0 else -1.0
+        low, up, sign, size = lower[j * each], upper[j * alone], np.copysign(1.0, at), abs(at)
         # what the conjugate lacks, at t times the slope
-        c, u = -t * g, 0.0
-        over = (c if c > 0 else -c) - w * (1 + SLACK)
-        if over > 0:
-            u = (over + w * SLACK) / e if e > 0 else np.inf
-            u = u if c > 0 else -u
-        u = low if u < low else (up if u > up else u)
-        if at != 0 or u != 0:
-            if at * u > 0:
-                part = (at - u) * (sign * w + 0.5 * e * (at + u) - c)
-            else:
-                part = at * (sign * w + 0.5 * e * at - c)
-                if u != 0:
-                    part -= u * ((w if u > 0 else -w) + 0.5 * e * u - c)
-            gap += part if part > 0 else 0.0
-            support += at != 0
+        c = -t * g
+        over = max(0.0, abs(c) - w * (1 + SLACK))
+        u = (over + w * SLACK) / e if over > 0 else 0.0
+        u = min(max(np.copysign(u, c), low), up)
+        if at * u > 0:
+            part = (at - u) * (sign * w + 0.5 * e * (at + u) - c)
+        else:
+            part = size * w + at * (0.5 * e * at - c) - abs(u) * w - u * (0.5 * e * u - c)
+        gap += max(0.0, part)
+        support += at != 0
         # what moving down and moving up gain
         bend = g + e * at
-        down = (bend - w if at <= 0 else bend + w) if at > low else 0.0
-        rise = (-bend - w if at >= 0 else w - bend) if at < up else 0.0
-        most = down if down > rise else rise
-        worst = most if most > worst else worst
+        down, rise = bend + (w if at > 0 else -w), (w if at < 0 else -w) - bend
+        most = max(down * (at > low), rise * (at < up))
         if most > 0:
-            L = curvature[j]
-            L = L if L > LEAST else LEAST
-            right, left = -(bend + w) / (L + e), -(bend - w) / (L + e)
-            d = right if at + right > 0 else (left if at + left < 0 else -at)
-            d = low - at if d < low - at else (up - at if d > up - at else d)
-            new = at + d
-            change = sign * d if at * new > 0 else (new if new > 0 else -new) - sign * at
-            gain = -(d * (g + 0.5 * L * d) + w * change + e * d * (at + 0.5 * d))
-            out[j] = gain if gain > 0 else 0.0
+            worst = max(worst, most)
+            L = max(curvature[j], LEAST)
+            d = max(min((w - bend) / (L + e), -at), -(w + bend) / (L + e))
+            d = min(max(d, low - at), up - at)
+            change = max(sign * d, -sign * d - 2 * size)
+            out[j] = max(0.0, -(d * (g + 0.5 * L * d) + w * change + e * d * (at + 0.5 * d)))
     found[0], found[1], found[2] = worst, support, gap
 
 
 # ---- separable penalties that are not convex
 
 
-@compiled
+@inside
 def _bent_prox(v: float, t: float, kind: int, w: float, gamma: float) -> float:
     size = abs(v)
     if kind == MCP:
@@ -187,7 +178,7 @@ def _bent_prox(v: float, t: float, kind: int, w: float, gamma: float) -> float:
     return u if v > 0 else -u
 
 
-@compiled
+@inside
 def _bent_value(x: float, kind: int, w: float, gamma: float) -> float:
     a = abs(x)
     if kind == HALF:
@@ -201,7 +192,7 @@ def _bent_value(x: float, kind: int, w: float, gamma: float) -> float:
     return 0.5 * (gamma + 1) * w * w
 
 
-@compiled
+@inside
 def _bent_slope(a: float, kind: int, w: float, gamma: float) -> float:
     """Return the derivative at a > 0, and at 0 the largest subgradient."""
     if kind == MCP:
@@ -213,12 +204,12 @@ def _bent_slope(a: float, kind: int, w: float, gamma: float) -> float:
     return inf if w > 0 else 0.0
 
 
-@compiled
+@inside
 def _piece(a: float, kind: int, w: float, gamma: float) -> int:
     return (1 if a > (0.0 if kind == MCP else w) else 0) + (1 if a > gamma * w else 0)
 
 
-@compiled
+@inside
 def _bent_step(x: float, g: float, L: float, kind: int, w: float, gamma: float) -> float:
     """Return prox(x - g / L) - x, without that difference where both points lie on one straight piece of the slope."""
     z = _bent_prox(x - g / L, 1 / L, kind, w, gamma)
@@ -335,7 +326,7 @@ def group_value(x: Array, pointers: Array, indices: Array, weight: Array, l1: fl
     return total
 
 
-@compiled
+@inside
 def _distance(x: Array, g: Array, block: Array, norm: float, w: float, l1: float) -> float:
     square = 0.0
     for j in block:
@@ -345,7 +336,7 @@ def _distance(x: Array, g: Array, block: Array, norm: float, w: float, l1: float
     return sqrt(square) if norm > 0 else max(sqrt(square) - w, 0.0)
 
 
-@compiled
+@inside
 def _group_score(x: Array, g: Array, L: float, block: Array, norm: float, w: float, l1: float, rule: int) -> float:
     """Return the length of the step or the decrease that it promises."""
     square = 0.0

@@ -31,12 +31,10 @@ __all__ = [
     "accumulate",
     "bent_sweeps",
     "columns_gram",
-    "columns_rows",
     "correlate",
     "gram_face_step",
     "gram_rounds",
     "has_repeats",
-    "squares",
     "sweeps_dense",
     "sweeps_sparse",
 ]
@@ -237,18 +235,6 @@ def _sweeps(
     return changed
 
 
-def columns_rows(
-    data: Array, indices: Array, indptr: Array, places: Array, first: int,
-    starts: Array, positions: Array, values: Array,
-) -> None:  # fmt: skip
-    """Write columns of a sparse A by rows: starts (n + 1,), zeros before, positions from `first` on, values (entries,).
-
-    Work: twice the entries, and the rows.
-    """
-    rows = _block(data, indices, indptr, places, len(starts) - 1).tocsr()
-    starts[:], positions[:], values[:] = rows.indptr, first + rows.indices, rows.data
-
-
 def columns_gram(
     data: Array, indices: Array, indptr: Array, places: Array, starts: Array, positions: Array, values: Array,
     curvature: Array, first: int, m: int, H: Array,
@@ -256,10 +242,14 @@ def columns_gram(
     """Write columns of A_b^T D A_b into H, for m columns of a sparse A: those from the first one on, without what lies
     above the diagonal in its square.
 
-    These columns are given by rows too, as `columns_rows` writes them. Work: for each entry, the entries of its row in
-    them.
+    These columns are needed by rows too: starts (n + 1,), positions, values (entries,). Where starts are zeros, as
+    before a first call, they are written. Work: for each entry, the entries of its row in them.
     """
-    block = _block(data, indices, indptr, places, len(starts) - 1).toarray()
+    block = _block(data, indices, indptr, places, len(starts) - 1)
+    if starts[-1] == 0:
+        rows = block[:, first:].tocsr()
+        starts[:], positions[:], values[:] = rows.indptr, first + rows.indices, rows.data
+    block = block.toarray()
     found = (block * np.broadcast_to(curvature, len(block))[:, None]).T @ block
     H[:first, first:m], H[first:m, first:m] = found[:first, first:], np.tril(found[first:, first:])
 
@@ -268,22 +258,21 @@ def _block(data: Array, indices: Array, indptr: Array, places: Array, n: int) ->
     return sp.csc_array((data, indices, indptr), shape=(n, len(indptr) - 1))[:, places]
 
 
-def correlate(data: Array, indices: Array, indptr: Array, places: Array, r: Array, out: Array) -> None:
-    """Write A_b^T r. Work: 2 flops an entry."""
-    out[:] = _block(data, indices, indptr, places, len(r)).T @ r
+def correlate(
+    data: Array, indices: Array, indptr: Array, places: Array, power: int, r: Array, out: Array
+) -> None:  # fmt: skip
+    """Write A_b^T r, of the entries or of their squares for the power 2; r has one number for all rows, or (n,).
+
+    Work: 2 flops an entry.
+    """
+    for i, j in enumerate(places):
+        part = slice(indptr[j], indptr[j + 1])
+        out[i] = (data[part] ** power * (r if len(r) == 1 else r[indices[part]])).sum()
 
 
 def accumulate(data: Array, indices: Array, indptr: Array, places: Array, d: Array, z: Array) -> None:
     """Add A_b d to z. Work: 2 flops an entry of the columns with d not 0."""
     z += _block(data, indices, indptr, places, len(z)) @ d
-
-
-def squares(data: Array, indices: Array, indptr: Array, places: Array, weights: Array, out: Array) -> None:
-    """Write the sum of the squares of some columns, times the weights of rows: one for all, or (n,). Work: one pass."""
-    for i, j in enumerate(places):
-        part = slice(indptr[j], indptr[j + 1])
-        w = weights if len(weights) == 1 else weights[indices[part]]
-        out[i] = (w * data[part].astype(np.float64) ** 2).sum()
 
 
 def has_repeats(indices: Array, indptr: Array, seen: Array) -> bool:
@@ -383,34 +372,26 @@ def _sparse(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     return made
 
 
-def _columns_rows(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    made = []
-    for columns, n in _sparse(rng, dtype):
-        first = len(columns[3]) // 3
-        new = columns[3][first:]
-        entries = int((columns[2][new + 1] - columns[2][new]).sum())
-        room = np.zeros(n + 1, np.int64), np.zeros(entries, np.int32), np.zeros(entries, dtype)
-        made.append((*columns[:3], new, first, *room))
-    return made
-
-
 def _columns_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
     for columns, n in _sparse(rng, dtype):
         data, indices, indptr, places = columns
         m, first = len(places), len(places) // 3
-        rows = _block(data, indices, indptr, places[first:], n).tocsr()
+        rows = _block(data, indices, indptr, places, n)[:, first:].tocsr()
         rows.sort_indices()
         by_rows = rows.indptr.astype(np.int64), (first + rows.indices).astype(np.int32), rows.data
-        for curvature in (rng.random(1), rng.random(n)):
-            made.append((*columns, *by_rows, curvature.astype(dtype), first, m, np.zeros((m + 1, m + 1), dtype)))
+        for known in (by_rows, tuple(np.zeros_like(v) for v in by_rows)):
+            for curvature in (rng.random(1), rng.random(n)):
+                H = np.zeros((m + 1, m + 1), dtype)
+                made.append((*columns, *(v.copy() for v in known), curvature.astype(dtype), first, m, H))
     return made
 
 
 def _correlate(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     return [
-        (*columns, rng.standard_normal(n).astype(dtype), np.zeros(len(columns[3]), dtype))
+        (*columns, power, r.astype(dtype), np.zeros(len(columns[3]), dtype))
         for columns, n in _sparse(rng, dtype)
+        for power, r in ((1, rng.standard_normal(n)), (2, rng.random(n)), (2, rng.random(1)))
     ]
 
 
@@ -420,14 +401,6 @@ def _accumulate(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
         d = rng.standard_normal(len(columns[3])) * (rng.random(len(columns[3])) < 0.7)
         made.append((*columns, d.astype(dtype), rng.standard_normal(n).astype(dtype)))
     return made
-
-
-def _squares(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    return [
-        (*columns, weights.astype(dtype), np.zeros(len(columns[3]), dtype))
-        for columns, n in _sparse(rng, dtype)
-        for weights in (rng.random(1), rng.random(n))
-    ]
 
 
 def _has_repeats(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
@@ -443,12 +416,10 @@ EXAMPLES: dict[str, Callable[..., Any]] = {
     "accumulate": _accumulate,
     "bent_sweeps": _bent_sweeps,
     "columns_gram": _columns_gram,
-    "columns_rows": _columns_rows,
     "correlate": _correlate,
     "gram_face_step": _gram_face_step,
     "gram_rounds": _gram_rounds,
     "has_repeats": _has_repeats,
-    "squares": _squares,
     "sweeps_dense": _sweeps_dense,
     "sweeps_sparse": _sweeps_sparse,
 }

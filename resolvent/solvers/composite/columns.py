@@ -127,13 +127,13 @@ class SparseColumns:
     def correlate(self, r: Array) -> Array:
         """Return A^T r."""
         found = np.empty(self.order, self._A.dtype)
-        kernels.descent.correlate(*self._arrays, self.places, r, found)
+        kernels.descent.correlate(*self._arrays, self.places, 1, r, found)
         return found
 
     def diagonal(self, curvature: Array) -> Array:
         """Return the diagonal of A^T D A."""
         found = np.empty(self.order, self._A.dtype)
-        kernels.descent.squares(*self._arrays, self.places, curvature, found)
+        kernels.descent.correlate(*self._arrays, self.places, 2, curvature, found)
         return found
 
     def gram(self, curvature: Array | None, known: Array) -> Array:
@@ -149,14 +149,13 @@ class SparseColumns:
         return H
 
     def _by_rows(self, first: int) -> tuple[Array, Array, Array]:
-        """Return the columns from the first one on, by rows."""
+        """Return the columns from the first one on by rows, as `columns_gram` wrote them, or room for them."""
         key, rows = self._rows
         if key != (first, self.order):
             new, indptr = self.places[first:], self._A.indptr
             entries = int((indptr[new + 1] - indptr[new]).sum())
             starts = np.zeros(self._A.shape[0] + 1, np.int64)
             rows = starts, np.empty(entries, np.int32), np.empty(entries, self._A.dtype)
-            kernels.descent.columns_rows(*self._arrays, new, first, *rows)
             self._rows = (first, self.order), rows
         found: tuple[Array, Array, Array] = rows
         return found

@@ -404,12 +404,7 @@ def _curvature_bounds(problem: CompositeProblem, z: Array) -> Array:
     model = problem.smooth
     bounds: Any = model.lipschitz
     if bounds is None:
-        curvature = model.loss.curvature(z, model.weights)
-        if model.sparse:
-            bounds = np.empty(model.p, model.dtype)
-            kernels.descent.squares(model.A.data, model.A.indices, model.A.indptr, model.places, curvature, bounds)
-        else:
-            bounds = np.einsum("ij,ij,i->j", model.A, model.A, curvature)
+        bounds = model.norms_squared(model.loss.curvature(z, model.weights))
         problem.counts["columns"] += problem.shape[0]
     found: Array = bounds
     return found
