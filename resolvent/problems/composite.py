@@ -306,8 +306,8 @@ class CompositeProblem(Problem):
     def _gap(self, w: Array, z: Array, theta: Array, c: Array) -> float:
         """Return the gap of the multiple of theta that lies in the dual set, c = A^T theta; inf outside that of the
         loss."""
-        t = self.term.dual_scale(c)
-        w, c = w.astype(np.float64, copy=False), c.astype(np.float64, copy=False)  # t c in float32 may leave the domain
+        w, c = w.astype(np.float64, copy=False), c.astype(np.float64)  # t c in float32 may leave the domain
+        t = self.term.dual_scale(c)  # of an array that is not read-only: kernels are compiled for the others again
         return float(self.smooth.loss.gap(z, -t * theta, self.smooth.weights) + self.term.gap(w, t * c))
 
     def _into_dual_set(self, z: Array, theta: Array, c: Array, sums: Array | None) -> tuple[Array, Array] | None:

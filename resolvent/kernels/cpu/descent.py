@@ -268,7 +268,6 @@ def columns_gram(
                 starts[row] -= 1
                 at = place(starts[row])
                 positions[at], values[at] = j, data[k]
-    H[:m, first:m] = 0
     for i in range(n):
         a = place(starts[i])
         for k in range(a, place(starts[i + 1])):

@@ -239,7 +239,7 @@ def columns_gram(
     data: Array, indices: Array, indptr: Array, places: Array, starts: Array, positions: Array, values: Array,
     curvature: Array, first: int, m: int, H: Array,
 ) -> None:  # fmt: skip
-    """Write columns of A_b^T D A_b into H, for m columns of a sparse A: those from the first one on, without what lies
+    """Add columns of A_b^T D A_b to H, for m columns of a sparse A: those from the first one on, without what lies
     above the diagonal in its square.
 
     These columns are needed by rows too: starts (n + 1,), positions, values (entries,). Where starts are zeros, as
@@ -251,7 +251,8 @@ def columns_gram(
         starts[:], positions[:], values[:] = rows.indptr, first + rows.indices, rows.data
     block = block.toarray()
     found = (block * np.broadcast_to(curvature, len(block))[:, None]).T @ block
-    H[:first, first:m], H[first:m, first:m] = found[:first, first:], np.tril(found[first:, first:])
+    H[:first, first:m] += found[:first, first:]
+    H[first:m, first:m] += np.tril(found[first:, first:])
 
 
 def _block(data: Array, indices: Array, indptr: Array, places: Array, n: int) -> Any:
@@ -382,7 +383,7 @@ def _columns_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]
         by_rows = rows.indptr.astype(np.int64), (first + rows.indices).astype(np.int32), rows.data
         for known in (by_rows, tuple(np.zeros_like(v) for v in by_rows)):
             for curvature in (rng.random(1), rng.random(n)):
-                H = np.zeros((m + 1, m + 1), dtype)
+                H = rng.random((m + 1, m + 1)).astype(dtype)
                 made.append((*columns, *(v.copy() for v in known), curvature.astype(dtype), first, m, H))
     return made
 

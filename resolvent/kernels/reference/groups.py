@@ -5,9 +5,10 @@ The model over the coordinates of a working set, at the point x::
     q(d) = g^T d + d^T (I x H) d / 2 + sum_u norms_u norm2(x_u + d_u)
            + sum_i (weight_i |x_i + d_i| + ridge_i (x_i + d_i)^2 / 2),     lower <= x + d <= upper
 
-x and g are those of k responses one after the other, (k m,), and H is (m, m), the same for all. Unit u has the
-coordinates ``places[pointers[u]:pointers[u + 1]]``, and arrays by coordinate are in that order. Units of more than one
-coordinate have no ridge and no bounds, and one weight.
+Unit u has the coordinates ``pointers[u]:pointers[u + 1]``. H is (m, m), the same for k responses, and g that of all
+coordinates of these, one response after the other, (k m,); coordinate i has place ``places[i]`` there. Units of more
+than one coordinate have no ridge and no bounds, and one weight. The widest unit
+has so many.
 
 A sweep minimises the model in one unit after the other. The block of H that belongs to a unit comes as its eigenvalues,
 `values`, and eigenvectors in the columns of the matrix at ``bases[starts[u]:]``, by rows; a negative start says that
@@ -41,7 +42,7 @@ LOCAL = 20
 def sweeps_gram(
     H: Array, g: Array, x: Array, pointers: Array, places: Array, norms: Array, weight: Array, ridge: Array,
     lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float,
-    change: Array,
+    widest: int, change: Array,
 ) -> None:  # fmt: skip
     """Sweep over the units until the largest change of a gradient is at most `tolerance`, or so many times.
 
@@ -57,13 +58,13 @@ def sweeps_gram(
             g[row : row + m] += by * H[place % m]
 
     term = norms, weight, ridge, lower, upper, values, bases, starts
-    change[0] = _sweeps(lambda places: g[places], move, x, pointers, places, term, sweeps, tolerance)
+    change[0] = _sweeps(lambda i: g[places[i]], lambda i, d: move(places[i], d), x, pointers, term, sweeps, tolerance)
 
 
 def sweeps_dense(
     A: Array, curvature: Array, r: Array, x: Array, pointers: Array, positions: Array, responses: Array, norms: Array,
     weight: Array, ridge: Array, lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int,
-    tolerance: float, change: Array,
+    tolerance: float, widest: int, change: Array,
 ) -> None:  # fmt: skip
     """As `sweeps_gram` for H = A^T diag(curvature) A, over columns of a dense A in Fortran order.
 
@@ -81,17 +82,17 @@ def sweeps_dense(
             r[responses[i] * n : (responses[i] + 1) * n] += by * curvature * A[:, positions[i]]
 
     term = norms, weight, ridge, lower, upper, values, bases, starts
-    change[0] = _sweeps(gradient, move, x, pointers, np.arange(len(x)), term, sweeps, tolerance)
+    change[0] = _sweeps(gradient, move, x, pointers, term, sweeps, tolerance)
 
 
 def sweeps_sparse(
     data: Array, indices: Array, indptr: Array, n: int, curvature: Array, r: Array, x: Array, pointers: Array,
     positions: Array, responses: Array, norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array,
-    values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float, change: Array,
+    values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float, widest: int, change: Array,
 ) -> None:  # fmt: skip
     """As `sweeps_dense`, for a sparse A of n rows by columns. Work: as there, with the entries of a column for n."""
     A = sp.csc_array((data, indices, indptr), shape=(n, len(indptr) - 1)).toarray()
-    tail = (norms, weight, ridge, lower, upper, values, bases, starts, sweeps, tolerance, change)
+    tail = (norms, weight, ridge, lower, upper, values, bases, starts, sweeps, tolerance, widest, change)
     sweeps_dense(A, curvature, r, x, pointers, positions, responses, *tail)
 
 
@@ -100,7 +101,6 @@ def _sweeps(
     move: Callable[[Array, Array], None],
     x: Array,
     pointers: Array,
-    places: Array,
     term: tuple[Array, ...],
     sweeps: int,
     tolerance: float,
@@ -111,7 +111,7 @@ def _sweeps(
         whole, largest = sweep == 0 or largest <= tolerance, 0.0
         for u in range(len(norms)):
             b = slice(pointers[u], pointers[u + 1])
-            at, lam, s = places[b], values[b].astype(np.float64), pointers[u + 1] - pointers[u]
+            at, lam, s = np.arange(len(x))[b], values[b].astype(np.float64), pointers[u + 1] - pointers[u]
             if not whole and not x[at].any():
                 continue
             V = bases[starts[u] : starts[u] + s * s].reshape(s, s) if starts[u] >= 0 else np.eye(s)
@@ -217,7 +217,7 @@ def _sweeps_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     for A, x, pointers, positions, responses, *term in _models(rng, dtype):
         g = rng.standard_normal(len(x)).astype(dtype)
         places = positions + A.shape[1] * responses
-        made.append((A.T @ A, g, x, pointers, places, *term, 2, 1e-9, np.zeros(1, dtype)))
+        made.append((A.T @ A, g, x, pointers, places, *term, 2, 1e-9, 4, np.zeros(1, dtype)))
     return made
 
 
@@ -226,7 +226,7 @@ def _sweeps_dense(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]
     for at, (A, x, pointers, positions, responses, *term) in enumerate(_models(rng, dtype)):
         r = rng.standard_normal(len(A) * (responses.max(initial=0) + 1)).astype(dtype)
         curvature = (np.ones(1) if at % 2 else rng.random(len(A))).astype(dtype)
-        tail = (x, pointers, positions, responses, *term, 2, 1e-9, np.zeros(1, dtype))
+        tail = (x, pointers, positions, responses, *term, 2, 1e-9, 4, np.zeros(1, dtype))
         made.append((np.asfortranarray(A), curvature, r, *tail))
     return made
 

@@ -142,6 +142,7 @@ class SparseColumns:
         if first == m:
             return known
         H, D = _roomy(known, m), np.ones(1, self._A.dtype) if curvature is None else curvature
+        H[:, first:] = 0
         kernels.descent.columns_gram(*self._arrays, self.places, *self._by_rows(first), D, first, m, whole(H))
         square = H[first:, first:]
         square += np.tril(square, -1).T

@@ -84,10 +84,12 @@ class Face:
 
 
 class Model(ABC):
-    """A quadratic model plus a term, with the coordinates x of its block."""
+    """A quadratic model plus a term, with the coordinates of its block."""
 
-    def __init__(self, block: GroupBlock) -> None:
-        self.block, self.term, self._change = block, block.term, np.zeros(1)
+    def __init__(self, block: GroupBlock, x: Array) -> None:
+        self.block, self.term, self.coordinates = block, block.term, x.astype(np.float64)
+        self._change = np.zeros(1)
+        self._widest = int(np.diff(block.term.pointers).max(initial=1))
         self._damping = 0.0
 
     def minimise(self, sweeps: int, target: float) -> Array:
@@ -108,10 +110,6 @@ class Model(ABC):
                 wait = min(2**refused - 1, LONGEST_WAIT)
             before = signs
         return self.coordinates
-
-    @property
-    @abstractmethod
-    def coordinates(self) -> Array: ...
 
     @abstractmethod
     def _sweep(self, sweeps: int, target: float) -> None: ...
@@ -221,21 +219,16 @@ class GramModel(Model):
     """The model with a matrix H; g is the gradient at x."""
 
     def __init__(self, block: GroupBlock, H: Array, g: Array, x: Array) -> None:
-        super().__init__(block)
-        self.H, self.place = H, block.place
-        self.x, self.g = np.zeros(block.room), np.zeros(block.room)
-        self.x[self.place], self.g[self.place] = x, g
+        super().__init__(block, x)
+        self.H, self.place, self.g = H, block.place, np.zeros(block.room)
+        self.g[self.place] = g
         t = self.term
         arrays = (t.pointers, self.place, t.norms, t.weight, t.ridge, t.lower, t.upper)
         self._fixed = (*arrays, *block.spectra(H, None))
 
-    @property
-    def coordinates(self) -> Array:
-        found: Array = self.x[self.place]
-        return found
-
     def _sweep(self, sweeps: int, target: float) -> None:
-        kernels.groups.sweeps_gram(self.H, self.g, self.x, *self._fixed, sweeps, target, self._change)
+        tail = (*self._fixed, sweeps, target, self._widest, self._change)
+        kernels.groups.sweeps_gram(self.H, self.g, self.coordinates, *tail)
 
     def _slope(self) -> Array:
         found: Array = self.g[self.place]
@@ -258,13 +251,13 @@ class GramModel(Model):
         return found
 
     def _along(self, d: Array) -> tuple[float, Any]:
-        wide = np.zeros(len(self.x))
+        wide = np.zeros_like(self.g)
         wide[self.place] = d
         product = (wide.reshape(-1, len(self.H)) @ self.H).ravel()
         return float(wide @ (self.g + 0.5 * product)), product
 
     def _take(self, d: Array, carried: Any) -> None:
-        self.x[self.place] += d
+        self.coordinates += d
         self.g += carried
 
 
@@ -272,24 +265,21 @@ class ColumnModel(Model):
     """The model by columns, with the curvature of the loss in each sample; r, (n,) or (n, k), is its slope."""
 
     def __init__(self, block: GroupBlock, curvature: Array | None, r: Array, x: Array) -> None:
-        super().__init__(block)
-        self.x, self.shape = x, (block.units.responses, len(r))
+        super().__init__(block, x)
+        self.shape = block.units.responses, len(r)
         self.r = np.ascontiguousarray(r.reshape(len(r), -1).T, np.float64).ravel()
         self.curvature = np.ones(1) if curvature is None else curvature.astype(np.float64)
         t = self.term
         arrays = (t.pointers, block.position, block.response, t.norms, t.weight, t.ridge, t.lower, t.upper)
         self._fixed = (*arrays, *block.spectra(None, curvature))
 
-    @property
-    def coordinates(self) -> Array:
-        return self.x
-
     def _sweep(self, sweeps: int, target: float) -> None:
-        A, tail = self.block.columns, (*self._fixed, sweeps, target, self._change)
+        A, tail = self.block.columns, (*self._fixed, sweeps, target, self._widest, self._change)
         if self.block.sparse:
-            kernels.groups.sweeps_sparse(A.data, A.indices, A.indptr, A.shape[0], self.curvature, self.r, self.x, *tail)
+            arrays = A.data, A.indices, A.indptr, A.shape[0]
+            kernels.groups.sweeps_sparse(*arrays, self.curvature, self.r, self.coordinates, *tail)
         else:
-            kernels.groups.sweeps_dense(A, self.curvature, self.r, self.x, *tail)
+            kernels.groups.sweeps_dense(A, self.curvature, self.r, self.coordinates, *tail)
 
     def _slope(self) -> Array:
         return self.block.correlate(self.r.reshape(self.shape).T)
@@ -316,7 +306,7 @@ class ColumnModel(Model):
         return float(np.vdot(self.r.reshape(self.shape) + 0.5 * bent, moved)), bent.ravel()
 
     def _take(self, d: Array, carried: Any) -> None:
-        self.x += d
+        self.coordinates += d
         self.r += carried
 
 
