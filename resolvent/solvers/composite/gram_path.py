@@ -78,14 +78,19 @@ class Walker:
         """Go on from a point whose gradient on A is known."""
         self.x, self.gradient = x.copy(), gradient.copy()
 
+    def see(self, problem: CompositeProblem, x: Array, gradient: Array, squares: float) -> tuple[Array, float, float]:
+        """Return scores, the largest violation, and the gap at x, where the residuals have this sum of squares."""
+        scores, found, t = np.empty(len(x)), np.empty(3), problem.term.dual_scale(-gradient)
+        term = problem.term.parameters(problem.shape)[1:5]
+        kernels.prox.look(x, gradient, self.diagonal, *term, t, scores, found)
+        return scores, float(found[0]), float(found[2]) + 0.5 * (1 - t) ** 2 * squares
+
     def solve(self, problem: CompositeProblem, tolerance: float) -> int:
         """Go to the answer for the term of `problem`; return the steps taken."""
-        term, scores, found = problem.term.parameters(problem.shape)[1:5], np.empty(len(self.x)), np.empty(3)
+        term = problem.term.parameters(problem.shape)[1:5]
         for step in range(STEPS):
-            t = problem.term.dual_scale(-self.gradient)
-            kernels.prox.look(self.x, self.gradient, self.diagonal, *term, t, scores, found)
-            worst, _, gap = found
-            gap += 0.5 * (1 - t) ** 2 * max(self.squares - self.c @ self.x + self.x @ self.gradient, 0.0)
+            squares = max(self.squares - self.c @ self.x + self.x @ self.gradient, 0.0)
+            scores, worst, gap = self.see(problem, self.x, self.gradient, squares)
             if gap <= tolerance:
                 return step
             part = max(min(self.solver.accuracy, 0.3 * float(np.sqrt(tolerance / gap))), 1e-4)
@@ -136,7 +141,7 @@ def gram_path(
             left = left[: len(points)]
             if not left:
                 break
-            found = _looked_at([problems[at] for at in left], np.array(points), solver, stop)
+            found = _looked_at([problems[at] for at in left], np.array(points), walker, stop)
             states.update(zip(left, found, strict=True))
             walker.stand(found[-1].x, found[-1].gradient)
             left = [at for at in left if not states[at].met]
@@ -149,23 +154,26 @@ def gram_path(
 
 
 def _looked_at(
-    problems: Sequence[CompositeProblem], X: Array, solver: WorkingSet, stop: Stop
+    problems: Sequence[CompositeProblem], X: Array, walker: Walker, stop: Stop
 ) -> list[WorkingSetState]:  # fmt: skip
     """Return the states at points, one for each problem, with what is true of them on A."""
     model, (atol, rtol), states = problems[0].smooth, stop.tolerances(problems[0].dtype), []
-    some = np.flatnonzero(X.any(axis=0))
+    some, y = np.flatnonzero(X.any(axis=0)), model.loss.targets
     Z = X[:, some] @ model.A[:, some].T
     if model.offset is not None:
         Z += model.offset
-    slopes = Z - model.loss.targets if model.weights is None else model.weights * (Z - model.loss.targets)
-    gradients, thetas = slopes @ model.A, np.negative(slopes, out=slopes)
-    for problem, x, z, theta, gradient in zip(problems, X, Z, thetas, gradients, strict=True):
+    residuals = Z - y
+    slopes = residuals if model.weights is None else model.weights * residuals
+    squares, gradients = np.einsum("ij,ij->i", residuals, slopes), slopes @ model.A
+    for at, (problem, theta) in enumerate(zip(problems, np.negative(slopes, out=slopes), strict=True)):
+        x, gradient = X[at], gradients[at]
         state = WorkingSetState(
-            x=x, scale=problem.scale(), theta=theta, z=z, gradient=gradient, members=np.flatnonzero(x),
-            H=np.zeros((0, 0)), curvature=np.zeros(0), atol=atol, rtol=rtol, limit=solver.usual_iterations, model=model,
+            x=x, scale=problem.scale(), theta=theta, z=Z[at], gradient=gradient, members=np.flatnonzero(x),
+            H=np.zeros((0, 0)), curvature=np.zeros(0), atol=atol, rtol=rtol, limit=walker.solver.usual_iterations,
+            model=model,
         )  # fmt: skip
         with problem.counted_as("check"):
             problem.counts["columns"] += len(some) + model.p
-            state.residual = problem.measure(x, z, theta, -gradient)
+        state.residual = walker.see(problem, x, gradient, squares[at])[2]
         states.append(state)
     return states
