@@ -1,7 +1,7 @@
 """Which twin of a kernel runs: the one where its first array lives.
 
 ``kernels.sketches.row_steps(A, ...)`` looks at A and calls ``kernels/cpu/sketches.py`` or ``kernels/gpu/sketches.py``,
-imported on first use. The look costs about a microsecond.
+imported on first use. The look costs less than a microsecond.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
+
+import numpy as np
 
 from resolvent import arrays
 from resolvent.errors import BackendError
@@ -57,7 +59,8 @@ class Family:
             raise AttributeError(f"resolvent.kernels.{self._name} has no kernel {name!r}")
 
         def dispatched(first: Any, *rest: Any) -> Any:
-            return twin(self._name, name, arrays.place(first))(first, *rest)
+            place = "cpu" if isinstance(first, np.ndarray) else arrays.place(first)
+            return twin(self._name, name, place)(first, *rest)
 
         dispatched.__name__, dispatched.__doc__ = name, getattr(reference, name).__doc__
         setattr(self, name, dispatched)

@@ -19,6 +19,7 @@ import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any, Self
 
@@ -172,7 +173,7 @@ class CompositeProblem(Problem):
         """Whether x is a tuple whose second part is an intercept."""
         return bool(getattr(self.smooth, "intercept", False))
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape of x without the intercept."""
         return (self.smooth.n,) if isinstance(self.smooth, SmoothProblem) else tuple(self.smooth.shape)

@@ -203,6 +203,8 @@ class ByCoordinate(Term):
     @property
     def holds_zero(self) -> bool:
         _, _, lower, upper = self._numbers()
+        if isinstance(lower, float) and isinstance(upper, float):
+            return lower <= 0 <= upper
         return bool(np.max(lower) <= 0 <= np.min(upper))
 
     @property

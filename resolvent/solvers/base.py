@@ -237,7 +237,7 @@ def require_match(problem: Any, solver: Solver[Any, Any]) -> None:
         if not any(problem.has(*part.split("+")) for part in need.split("|")):
             given = ", ".join(oracle.name for oracle in problem.oracles())
             raise ProblemError(f"{name} needs {need}; this {kind} gives {given}")
-    refused = sorted(problem.features() & set(solver.refuses))
+    refused = sorted(problem.features() & set(solver.refuses)) if solver.refuses else []
     if refused:
         raise ProblemError(f"{name} cannot take {' or '.join(refused)}; this {kind} has {', '.join(refused)}")
 
