@@ -131,9 +131,9 @@ def test_a_fold_with_constant_and_dependent_columns(rng, monkeypatch):
     A[::3, 7] = 1.0  # constant where the first fold fits
     A[:, 8] *= 1e-9
     problem, weights = lasso(A, y, intercept=True), np.geomspace(100, 0.1, 6)
-    found = cross_validate_path(problem, weights, thirds(60), stop=TIGHT)
+    found = cross_validate_path(problem, weights, thirds(60), stop=rs.Stop(rtol=1e-13))
     monkeypatch.setattr(cross_validation, "TALL", np.inf)
-    expected = cross_validate_path(problem, weights, thirds(60), stop=TIGHT)
+    expected = cross_validate_path(problem, weights, thirds(60), stop=rs.Stop(rtol=1e-13))
     assert np.allclose(found.scores, expected.scores, rtol=1e-6)
 
 

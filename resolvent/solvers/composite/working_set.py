@@ -123,7 +123,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     Parameters
     ----------
     first : int
-        Coordinates of the first working set.
+        Coordinates of the first working set; all where there are no more.
     growth : float
         How many join in a step, as a multiple of those that are not zero; twice as many sparse columns, which cost
         little, and at most a quarter of the samples of dense ones.
@@ -180,7 +180,8 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         if max(len(low), len(up)) > 1 or (low[0], up[0]) != (-np.inf, np.inf):
             np.clip(w, low, up, out=w, casting="same_kind")
         nothing, free = np.zeros(0, problem.dtype), _free(problem)
-        members = np.flatnonzero(w if free is None else (w != 0) | free)
+        few = len(w) <= self.first
+        members = np.arange(len(w)) if few else np.flatnonzero(w if free is None else (w != 0) | free)
         state = WorkingSetState(
             x=x0, scale=problem.scale(), members=members, H=nothing.reshape(0, 0), curvature=nothing
         )
@@ -227,10 +228,10 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         """Return how far the block is solved, as a part of the largest violation of optimality.
 
         The gap falls with its square: where the working set hardly grows any more, or a model that is f itself costs
-        nothing beside a pass over A, as far as the tolerance asks.
+        nothing beside a pass over A or has all columns, as far as the tolerance asks.
         """
-        m = len(state.members)
-        cheap, exact = 100 * m * m <= problem.smooth.entries, isinstance(problem.smooth.loss, LeastSquares)
+        m, exact = len(state.members), isinstance(problem.smooth.loss, LeastSquares)
+        cheap = 100 * m * m <= problem.smooth.entries or m == problem.smooth.p
         if not state.residual or (20 * grown > m and not (cheap and exact)):
             return self.accuracy
         wanted = max(state.tolerance, 0.0) / state.residual
