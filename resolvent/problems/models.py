@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -137,7 +138,7 @@ class LinearModel:
     @property
     def responses(self) -> int:
         """k, 1 for vectors."""
-        return int(np.prod(self.loss.shape[1:]))
+        return prod(self.loss.shape[1:])
 
     @cached_property
     def shape(self) -> tuple[int, ...]:

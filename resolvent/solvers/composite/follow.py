@@ -37,13 +37,14 @@ def follow(
     None stands where an answer is not confirmed.
     """
     state: Any = None
+    rng = np.random.default_rng(0)
     identity = problems[0].identity()  # of all
     for problem in problems:
         begun = perf_counter()
         if state is None:
             state = solver.start(problem)
         else:
-            state = solver.begin(problem, state.x.copy(), None, np.random.default_rng(0), state)
+            state = solver.begin(problem, state.x.copy(), None, rng, state)
         state.atol, state.rtol = stop.tolerances(problem.dtype)
         state.limit = solver.usual_iterations
         while not (state.met or state.status or interrupts) and isfinite(state.residual):

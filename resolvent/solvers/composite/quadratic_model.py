@@ -114,7 +114,7 @@ class Block:
         self._term_of, p = problem.term, problem.term.parameters(problem.shape, problem.dtype)
         lead = (0.0, 0.0, -np.inf, np.inf)
         self.term = tuple(self._of(values, members, first) for values, first in zip(p[1:5], lead, strict=True))
-        if model.lipschitz is not None:
+        if model.lipschitz is not None and (len(new) or self.bounds is None):
             self.bounds = self._of(model.lipschitz, members, model.loss.curvature_bound * model.total_weight)
             self.bound = float(self.bounds.mean()) if self.order else 0.0
         self.bend = None if problem.term.convex else (p.kind, p.gamma)
