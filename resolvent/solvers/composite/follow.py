@@ -41,10 +41,7 @@ def follow(
     identity = problems[0].identity()  # of all
     for problem in problems:
         begun = perf_counter()
-        if state is None:
-            state = solver.start(problem)
-        else:
-            state = solver.begin(problem, state.x.copy(), None, rng, state)
+        state = solver.start(problem) if state is None else solver.begin(problem, state.x.copy(), None, rng, state)
         state.atol, state.rtol = stop.tolerances(problem.dtype)
         state.limit = solver.usual_iterations
         while not (state.met or state.status or interrupts) and isfinite(state.residual):
