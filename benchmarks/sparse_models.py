@@ -3,6 +3,7 @@
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/sparse_models.py     # 27 instances
     ... python benchmarks/sparse_models.py khan paperA --accuracy 1e-10 --rounds 3  # some data, another accuracy
     ... python benchmarks/sparse_models.py --paths                                  # 50 weights, warm starts
+    ... python benchmarks/sparse_models.py --small --rounds 51                      # where the overhead is what counts
 
 A figure is process CPU seconds with one thread, problem and model objects made inside the clock. Ours is one run,
 stopped by its own duality gap. A peer is run once for each of its tolerances, from loose to tight, until its objective
@@ -31,7 +32,17 @@ LASSO = ("khan", "nci60", "mnist5k", "corr09", "corr05", "paperA", "wn20k_bi", "
 LOGISTIC = ("khan", "mnist5k", "paperB", "wn20k_bi", "wn_uni", "sp1e5_clf")
 LEFT_OUT = {"nci60-0.1", "corr05-0.1", "wn20k_bi-0.1"}  # of the lasso, as in the baseline
 PATHS = ("khan", "mnist5k", "wn_uni", "sp1e5")
+SMALL = ("20x10", "100x50", "500x20", "200x500", "100x2000", "1000x200")
 TOLERANCES = [10.0**-k for k in range(2, 15)]
+
+
+def data_of(name: str) -> tuple[Any, Any]:
+    """Return A and y: of a data set, or of the size n x p, normal, ten columns in y."""
+    if name not in SMALL:
+        return load(name)
+    rng, (n, p) = np.random.default_rng(0), map(int, name.split("x"))
+    A = np.asfortranarray(rng.standard_normal((n, p)))
+    return A, A[:, :10] @ rng.standard_normal(10) + 0.1 * rng.standard_normal(n)
 
 
 def problem_of(A: Any, y: Any, weight: float, logistic: bool) -> CompositeProblem:
@@ -109,7 +120,7 @@ def sweep(run: Callable[[float], Any], enough: Callable[[Any], bool], rounds: in
 
 def instance(name: str, fraction: float, logistic: bool, accuracy: float, rounds: int, budget: float) -> float | None:
     """Print the row of an instance, and return how many times as long the best peer takes."""
-    A, y = load(name)
+    A, y = data_of(name)
     weight = fraction * float(np.abs(A.T @ y).max()) * (0.5 if logistic else 1.0)
     problem = problem_of(A, y, weight, logistic)
     best, zero = problem.objective(ours(A, y, weight, logistic, 1e-13)), problem.scale()
@@ -135,7 +146,7 @@ def instance(name: str, fraction: float, logistic: bool, accuracy: float, rounds
 
 
 def path_row(name: str, accuracy: float, rounds: int, budget: float) -> None:
-    A, y = load(name)
+    A, y = data_of(name)
     largest = float(np.abs(A.T @ y).max())
     weights = np.geomspace(largest, largest / 100, 50)
 
@@ -168,9 +179,9 @@ def path_row(name: str, accuracy: float, rounds: int, budget: float) -> None:
         rows["lasso_path with Gram"] = lambda tolerance: lasso_path(tolerance, True)
     cells = []
     for peer, run in rows.items():
-        other = sweep(run, enough, 1, budget)
-        cells.append(f"{peer} {other:.3f} ({other / took:.2f})" if isinstance(other, float) else f"{peer} {other}")
-    print(f"path-{name}: ours {took:.3f}; {', '.join(cells)}", flush=True)
+        other = sweep(run, enough, rounds, budget)
+        cells.append(f"{peer} {other:.4f} ({other / took:.2f})" if isinstance(other, float) else f"{peer} {other}")
+    print(f"path-{name}: ours {took:.4f}; {', '.join(cells)}", flush=True)
 
 
 def main() -> None:
@@ -180,11 +191,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--budget", type=float, default=25, help="CPU seconds for the tolerances of one peer")
     parser.add_argument("--paths", action="store_true")
+    parser.add_argument("--small", action="store_true", help="generated data of a few hundred rows and columns")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     ratios = []
     if options.paths:
-        plan = [(name, None, False) for name in PATHS]
+        plan = [(name, None, False) for name in (SMALL if options.small else PATHS)]
+    elif options.small:
+        plan = [(name, part, False) for name in SMALL for part in (0.1, 0.01)]
     else:
         plan = [(name, part, False) for name in LASSO for part in (0.1, 0.01) if f"{name}-{part}" not in LEFT_OUT]
         plan += [(name, part, True) for name in LOGISTIC for part in (0.1, 0.01)]
