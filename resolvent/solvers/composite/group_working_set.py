@@ -39,6 +39,8 @@ __all__ = ["GroupState", "GroupWorkingSet"]
 ARMIJO = 1e-4
 MODELS = 12
 """Quadratic models of a loss in one step."""
+GROWS = 20
+"""A working set hardly grows where less than so large a part, its inverse, is new."""
 FINER = 1e-2
 """Factor of the accuracy of models after a step that gained nothing: a gap may grow while an answer gets better."""
 MOST_IDLE = 2
@@ -96,7 +98,8 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
     first : int
         Groups, or rows, of the first working set.
     growth : float
-        How many join in a step, as a multiple of those that are not zero.
+        How many join in a step, as a multiple of those that are not zero; half as many again for least squares, whose
+        model is kept.
     sweeps : int
         Sweeps between two Newton steps, twice as many where these need conjugate gradients.
     accuracy : float
@@ -172,7 +175,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
         grown = self._grow(problem, state)
         block = self._block(problem, state)
         if block.units.shared:
-            self._quadratic(problem, state, block, self.accuracy * worst)
+            self._quadratic(problem, state, block, self._accuracy(problem, state, grown) * worst)
         else:
             self._newton(problem, state, block, worst)
         state.iterations += 1
@@ -200,8 +203,18 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
             worst = max(worst, float(np.abs(sums).max()))
         return worst
 
-    def _grow(self, problem: CompositeProblem, state: GroupState) -> bool:
-        """Let the units that promise most join the working set, and say whether any did."""
+    def _accuracy(self, problem: CompositeProblem, state: GroupState, grown: int) -> float:
+        """Return how far a model that is f itself is minimised, as a part of the largest violation of optimality.
+
+        The gap falls with its square: where the working set hardly grows any more, as far as the tolerance asks.
+        """
+        if GROWS * grown > len(state.members) or not state.residual or not problem.has_gap:
+            return self.accuracy
+        wanted = 0.3 * float(np.sqrt(max(state.tolerance, 0.0) / state.residual))
+        return min(self.accuracy, max(wanted, 1e-6))
+
+    def _grow(self, problem: CompositeProblem, state: GroupState) -> int:
+        """Let the units that promise most join the working set; return how many did."""
         w, units = coefficients(state.x), Units(problem)
         bounds = _curvature_bounds(problem, state.z, units)
         scores = problem.term.scores(w, state.gradient, bounds, DECREASE)
@@ -209,12 +222,12 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
         scores[state.members] = 0
         positive = np.flatnonzero(scores > 0)
         support = np.count_nonzero(units.sums(w != 0))
-        count = max(self.first, int(self.growth * support))
+        count = max(self.first, int((1.5 if units.shared else 1) * self.growth * support))
         if len(positive) > count:
             positive = positive[np.argpartition(-scores[positive], count - 1)[:count]]
             positive.sort()
         state.members = np.concatenate([state.members, positive])
-        return len(positive) > 0
+        return len(positive)
 
     def _block(self, problem: CompositeProblem, state: GroupState) -> GroupBlock:
         if state.block is None or not np.array_equal(state.block.members, state.members[: len(state.block.members)]):
