@@ -383,13 +383,16 @@ def _by_rows(matrix: Array, face: Face, order: Array, k: int) -> Array | None:
     turned = np.flatnonzero(root.any(axis=1))
     if len(turned):
         unit = root[turned]
-        inverse = lapack.dpotri(factor, lower=1)[0]
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        small = np.eye(len(turned)) - inverse[np.ix_(turned, turned)] * (unit @ unit.T)
+        inverse = lapack.dpotri(factor, lower=1, overwrite_c=1)[0]  # its lower triangle, zeros above
+        inverse += inverse.T
+        inverse.flat[:: len(inverse) + 1] *= 0.5
+        columns = inverse[:, turned]
+        small = columns[turned] * -(unit @ unit.T)
+        small.flat[:: len(small) + 1] += 1
         y = factored(small, (unit * found[turned]).sum(axis=1))
         if y is None:
             return None
-        found += inverse[:, turned] @ (y[:, None] * unit)
+        found += columns @ (y[:, None] * unit)
     d = np.empty(len(order))
     d[order] = found.ravel()
     return d
