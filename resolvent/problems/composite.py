@@ -227,6 +227,7 @@ class CompositeProblem(Problem):
         self.counts["columns"] += self.shape[0]
         product = self.smooth.correlate(theta)
         if keep:
+            theta = theta if theta.flags.owndata else theta.copy()  # the owner of a view could write to it
             for part in (theta, *(product if self.intercept else (product,))):
                 part.flags.writeable = False
             self._kept = theta, product

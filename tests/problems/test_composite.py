@@ -219,6 +219,10 @@ def test_a_product_that_is_kept_is_used_for_its_dual_point_alone(intercept):
     with pytest.raises(ValueError, match="read-only"):
         theta[0] = 1.0
     assert problem.residual(x, 0.999 * theta) == nearby
+    owner = np.array([theta, theta])
+    problem.correlate(owner[0], keep=True)
+    owner[0] *= 0.999
+    assert problem.residual(x, owner[0]) == nearby
     assert problem.replace(term=problem.term).residual(x, theta) == expected
 
 
