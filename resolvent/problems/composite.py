@@ -318,6 +318,8 @@ class CompositeProblem(Problem):
         What is zero but for rounding counts as zero. Where the change of theta breaks another coordinate of weight
         zero and one bound, this one joins.
         """
+        if sums is None and self.term.null(c) is None:
+            return theta, c
         null = np.zeros(self.shape, bool)
         for _ in range(ATTEMPTS):
             c = np.where(null, 0, c) if null.any() else c
@@ -384,12 +386,13 @@ class CompositeProblem(Problem):
         return self._scale
 
     def _first_scale(self) -> float:
-        x = self._whole(self._reference())
+        start = self._reference()
+        x = self._whole(start)
         if not (self.has_gap and self.linear):
             return self.residual(x)
         z = self.predict(x)
         infimum_removed = self.smooth.loss.gap(z, np.zeros_like(z), self.smooth.weights)
-        return float(infimum_removed + self.term.value(self._reference()))
+        return float(infimum_removed + self.term.value(start))
 
     # ---- bookkeeping
 

@@ -263,6 +263,8 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
 
     def _grow(self, problem: CompositeProblem, state: WorkingSetState, scores: Array) -> int:
         """Let the coordinates that promise most join the working set; return how many did."""
+        if len(state.members) == problem.smooth.p:
+            return 0
         scores[state.members] = 0
         joining, support = np.flatnonzero(scores > 0), np.count_nonzero(coefficients(state.x))
         crowded = support > CROWDED * len(state.members)
