@@ -50,7 +50,9 @@ def spy(monkeypatch):
 
 @pytest.mark.parametrize("name", TERMS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_tall_path_is_that_of_cold_solves(rng, monkeypatch, name, weighted):
+@pytest.mark.parametrize("small", [0, 30])
+def test_a_tall_path_is_that_of_cold_solves(rng, monkeypatch, name, weighted, small):
+    monkeypatch.setattr(gram_path, "SMALL", small)
     options = {"weights": rng.integers(0, 3, 90) * 1.0, "offset": rng.random(90)} if weighted else {}
     problem, seen = tall(rng, TERMS[name](30), **options), spy(monkeypatch)
     found = path(problem, [2.0, 20.0, 0.5], stop=TIGHTEST)
@@ -59,6 +61,18 @@ def test_a_tall_path_is_that_of_cold_solves(rng, monkeypatch, name, weighted):
     for weight, x in zip(found.weights, found.x, strict=True):
         cold = rs.solve(problem.replace(term=problem.term.scaled(weight)), WorkingSet(), stop=TIGHTEST)
         assert np.allclose(x, cold.x, atol=1e-5)
+
+
+def test_small_paths_need_newton_steps_for_correlated_columns_alone(rng, monkeypatch):
+    steps, true = [], gram_path.gram_minimise
+    monkeypatch.setattr(gram_path, "gram_minimise", lambda *rest: [steps.append(1), true(*rest)])
+    A = rng.standard_normal((90, 30))
+    for near in (0.0, 0.999):
+        B = (1 - near) * A + near * A[:, :1]
+        model = LinearModel(B, losses.LeastSquares(B[:, :5].sum(axis=1) + 0.1 * A[:, 6]))
+        steps.clear()
+        assert path(CompositeProblem(smooth=model, term=terms.L1(1.0))).success
+        assert bool(steps) == (near > 0)
 
 
 def test_results_belong_to_the_problem(rng):

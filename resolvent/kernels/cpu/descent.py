@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from resolvent.kernels.cpu.elementary import helper
-from resolvent.kernels.cpu.prox import _bent_step
+from resolvent.kernels.cpu.prox import _bent_step, look
 from resolvent.typing import Array
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "bent_sweeps",
     "columns_gram",
     "correlate",
+    "gram_answer",
     "gram_face_step",
     "gram_rounds",
     "has_repeats",
@@ -131,6 +132,46 @@ def gram_face_step(
                 g[j] += change[j]
             break
         part *= 0.5
+
+
+@compiled
+def gram_answer(
+    G: Array, diagonal: Array, x: Array, g: Array, c: Array, squares: float, weight: Array, ridge: Array, lower: Array,
+    upper: Array, tolerance: float, accuracy: float, sweeps: int, rounds: int, scores: Array, found: Array,
+) -> int:  # fmt: skip
+    many, flat, each, alone = len(weight) > 1, len(ridge) > 1, len(lower) > 1, len(upper) > 1
+    for made in range(rounds):
+        t, left = 1.0, squares
+        for j in range(len(x)):
+            open_ = upper[j * alone] == np.inf if g[j] < 0 else lower[j * each] == -np.inf
+            if open_ and ridge[j * flat] == 0 and t * abs(g[j]) > weight[j * many]:
+                t = weight[j * many] / abs(g[j])
+            left += x[j] * (g[j] - c[j])
+        t = t * (1 - 1e-15) if t < 1 else 1.0
+        look(x, g, diagonal, weight, ridge, lower, upper, t, scores, found)
+        found[2] += 0.5 * (1 - t) * (1 - t) * max(left, 0.0)
+        if found[2] <= tolerance:
+            return made
+        target = max(min(accuracy, 0.3 * np.sqrt(tolerance / found[2])), 1e-4) * found[0]
+        for _ in range(sweeps):
+            largest = 0.0
+            for j in range(len(x)):
+                h = diagonal[j] + ridge[j * flat]
+                if h <= 0 or (x[j] == 0 and scores[j] <= 0):
+                    continue
+                u, w = diagonal[j] * x[j] - g[j], weight[j * many]
+                u = (u - min(max(u, -w), w)) / h
+                u = min(max(u, lower[j * each]), upper[j * alone])
+                d = u - x[j]
+                if d != 0:
+                    x[j] = u
+                    largest = max(largest, h * abs(d))
+                    row = G[j]
+                    for k in range(len(x)):
+                        g[k] += d * row[k]
+            if largest <= target:
+                break
+    return rounds
 
 
 @compiled

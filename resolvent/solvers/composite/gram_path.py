@@ -35,6 +35,8 @@ MENDED = 3
 """Times at most are answers mended that do not meet the tolerance on A."""
 TOGETHER = 13
 """Answers are looked at on A together."""
+SMALL, ROUNDS = 256, 8
+"""Columns up to which one call tries to find an answer by sweeps alone, in so many rounds."""
 STEPS = 100
 """Steps after which a weight is left to be solved on A."""
 TALL, PAYS = 1.5, 64
@@ -87,8 +89,14 @@ class Walker:
 
     def solve(self, problem: CompositeProblem, tolerance: float) -> int:
         """Go to the answer for the term of `problem`; return the steps taken."""
-        term = problem.term.parameters(problem.shape)[1:5]
-        for step in range(STEPS):
+        term, swept = problem.term.parameters(problem.shape)[1:5], 0
+        if len(self.x) <= SMALL:
+            at = (self.G, self.diagonal, self.x, self.gradient, self.c, self.squares)
+            how = (tolerance, self.solver.accuracy, self.solver.sweeps, ROUNDS, np.empty(len(self.x)), np.empty(3))
+            swept = int(kernels.descent.gram_answer(*at, *term, *how))
+            if swept < ROUNDS:
+                return swept
+        for step in range(swept, STEPS):
             squares = max(self.squares - self.c @ self.x + self.x @ self.gradient, 0.0)
             scores, worst, gap = self.see(problem, self.x, self.gradient, squares)
             if gap <= tolerance:
