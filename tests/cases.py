@@ -227,8 +227,8 @@ CASES = [
     Case(name="training", solver=Training(), problem=sines, stop=NONE, most=25, unique=False, random=True, batch="batch"),  # noqa: E501
     Case(name="working-set", solver=WorkingSet(first=2, growth=0.2), problem=sparse_model, most=20, changed=lambda: sparse_model(2.0), float32=lambda: sparse_model(dtype=F32)),  # noqa: E501
     Case(name="working-set-logistic", solver=WorkingSet(first=2, growth=0.2, dense=1), problem=lambda: sparse_model(logistic=True), most=20, changed=lambda: sparse_model(2.0, logistic=True), float32=lambda: sparse_model(logistic=True, dtype=F32)),  # noqa: E501
-    Case(name="groups", solver=GroupWorkingSet(first=2, growth=0.2), problem=group_model, most=20, changed=lambda: group_model(1.5)),  # noqa: E501
-    Case(name="groups-logistic", solver=GroupWorkingSet(first=2, growth=0.2), problem=lambda: group_model(logistic=True), most=20, changed=lambda: group_model(1.5, logistic=True)),  # noqa: E501
+    Case(name="groups", solver=GroupWorkingSet(first=1, growth=0.2), problem=group_model, most=20, changed=lambda: group_model(1.5)),  # noqa: E501
+    Case(name="groups-logistic", solver=GroupWorkingSet(first=1, growth=0.2), problem=lambda: group_model(logistic=True), most=20, changed=lambda: group_model(1.5, logistic=True)),  # noqa: E501
     Case(name="blocks-greedy", solver=BlockCoordinateDescent(partition=rules.Variable(size=6), select=rules.Decrease(), update=updates.ProjectedNewton()), problem=sparse_model, most=70, changed=lambda: sparse_model(2.0), float32=lambda: sparse_model(dtype=F32)),  # noqa: E501
     Case(name="blocks-random", solver=BlockCoordinateDescent(partition=partitions.Consecutive(size=20), select=rules.Random(), update=updates.TwoMetricProjection()), problem=lambda: sparse_model(4.0, logistic=True), most=1500, changed=lambda: sparse_model(6.0, logistic=True), random=True, float32=lambda: sparse_model(4.0, logistic=True, dtype=F32)),  # noqa: E501
     Case(name="tree-descent", solver=TreeDescent(anderson=2), problem=labelled, most=60, changed=lambda: labelled(1), float32=lambda: labelled(dtype=F32)),  # noqa: E501

@@ -265,11 +265,11 @@ class CompositeProblem(Problem):
     def residual(self, x: Point, theta: Array | None = None) -> float:
         if not self.linear:
             return self.measure(x, None, None, -self.gradient(x))
-        z = self.predict(x)
+        z, kept = self.predict(x), self._kept  # another thread may keep its own
         if theta is None or not self.has_gap:
             theta = self.dual_point(z)
-        elif self._kept is not None and np.array_equal(theta, self._kept[0]):
-            return self.measure(x, z, *self._kept)
+        elif kept is not None and np.array_equal(theta, kept[0]):
+            return self.measure(x, z, *kept)
         else:
             theta = -self.smooth.loss.clip_dual(-theta, self.smooth.weights)
         return self.measure(x, z, theta, self.correlate(theta))

@@ -10,8 +10,8 @@ from tests.contracts.helpers import arrays_in, every, run, same, those
 
 
 def facts(problem):
-    """Return what may not change: all but the counters and a scale that is computed when first asked for."""
-    kept = {k: v for k, v in vars(problem).items() if k not in ("counts", "_scale")}
+    """Return what may not change: all but the counters, and what is computed when asked for and kept."""
+    kept = {k: v for k, v in vars(problem).items() if k not in ("counts", "_scale", "_kept")}
     return {k: v.function if isinstance(v, Oracle) else v for k, v in kept.items()}
 
 

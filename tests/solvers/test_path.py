@@ -75,6 +75,25 @@ def test_small_paths_need_newton_steps_for_correlated_columns_alone(rng, monkeyp
         assert bool(steps) == (near > 0)
 
 
+@pytest.mark.parametrize("n", [1, 5, 29])
+def test_few_columns_with_fewer_rows(rng, monkeypatch, n):
+    problem, seen = tall(rng, n=n), spy(monkeypatch)
+    largest = problem.term.lambda_max(problem.gradient(problem.x0))
+    found = path(problem, largest * np.array([0.9, 0.3, 0.05]), stop=TIGHTEST)
+    assert sum(seen) >= 3
+    for weight, x, result in zip(found.weights, found.x, found.results, strict=True):
+        one = problem.replace(term=problem.term.scaled(weight))
+        assert result.success
+        assert one.residual(x) <= 1e-11 * one.scale()
+        assert one.objective(x) == pytest.approx(one.objective(rs.solve(one, WorkingSet(), stop=TIGHTEST).x), rel=1e-9)
+
+
+def test_a_tall_path_of_a_term_that_is_not_convex(rng):
+    found = path(tall(rng, terms.MCP(1.0, 3.0)), [20.0, 2.0])
+    assert found.success
+    assert np.count_nonzero(found.x[0]) <= np.count_nonzero(found.x[1])
+
+
 def test_results_belong_to_the_problem(rng):
     problem = tall(rng)
     found = path(problem, weight_grid(problem, 12))
@@ -171,6 +190,7 @@ def test_ctrl_c_leaves_what_is_done(rng, monkeypatch):
 def test_other_paths_go_from_solve_to_solve(rng, monkeypatch, kind):
     problem, stop, weights = tall(rng), rs.Stop(), [20.0, 10.0]
     model, seen = problem.smooth, spy(monkeypatch)
+    monkeypatch.setattr(gram_path, "SMALL", 29 if kind == "wide" else 512)
     changed = {
         "wide": lambda: LinearModel(model.A[:40], losses.LeastSquares(model.loss.targets[:40])),
         "sparse": lambda: LinearModel(sp.csc_array(model.A), model.loss),

@@ -1,4 +1,4 @@
-"""A path of least squares with many more rows than columns: all of it from A^T W A, made once.
+"""A path of least squares with few columns, or many more rows than columns: all of it from A^T W A, made once.
 
 At x, with c = A^T W y::
 
@@ -35,8 +35,8 @@ MENDED = 3
 """Times at most are answers mended that do not meet the tolerance on A."""
 TOGETHER = 13
 """Answers are looked at on A together."""
-SMALL, ROUNDS = 256, 8
-"""Columns up to which one call tries to find an answer by sweeps alone, in so many rounds."""
+SMALL, ROUNDS = 512, 8
+"""Columns that are few: one call tries to find an answer by sweeps alone, in so many rounds."""
 STEPS = 100
 """Steps after which a weight is left to be solved on A."""
 TALL, PAYS = 1.5, 64
@@ -45,11 +45,11 @@ TALL, PAYS = 1.5, 64
 
 def has_gram_path(problem: CompositeProblem, count: int) -> bool:
     """Whether a path of so many weights takes less time by the matrix A^T W A."""
-    if not isinstance(problem.smooth.loss, LeastSquares) or problem.intercept:
+    if not isinstance(problem.smooth.loss, LeastSquares) or problem.intercept or not problem.has_gap:
         return False
     model = problem.smooth
-    tall = not model.sparse and model.n > TALL * model.p and PAYS * count > model.p
-    return tall and model.dtype == np.float64 and scales_into_dual(problem)
+    pays = model.p < min(PAYS * count, max(SMALL + 1, model.n / TALL))
+    return pays and not model.sparse and model.dtype == np.float64 and scales_into_dual(problem)
 
 
 class Walker:

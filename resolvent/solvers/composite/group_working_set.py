@@ -208,9 +208,10 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
 
         The gap falls with its square: where the working set hardly grows any more, as far as the tolerance asks.
         """
-        if GROWS * grown > len(state.members) or not state.residual or not problem.has_gap:
+        settled = GROWS * grown <= len(state.members) and problem.has_gap
+        if not (settled and state.residual and state.tolerance > 0):
             return self.accuracy
-        wanted = 0.3 * float(np.sqrt(max(state.tolerance, 0.0) / state.residual))
+        wanted = 0.3 * float(np.sqrt(state.tolerance / state.residual))
         return min(self.accuracy, max(wanted, 1e-6))
 
     def _grow(self, problem: CompositeProblem, state: GroupState) -> int:
