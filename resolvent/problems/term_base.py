@@ -355,6 +355,8 @@ def own_weights(term: Any, *names: str) -> None:
     """Replace weights by owned numbers or arrays, finite and >= 0."""
     for name in names:
         value = getattr(term, name)
+        if type(value) is float and 0 <= value < np.inf:
+            continue
         numbers = read_numbers(value, name)
         if not np.isfinite(numbers).all() or (numbers < 0).any():
             raise ProblemError(f"{name} is {value!r}, expected finite numbers >= 0")
