@@ -156,16 +156,14 @@ def gram_answer(
         for _ in range(sweeps):
             largest = 0.0
             for j in range(len(x)):
-                h = diagonal[j] + ridge[j * flat]
-                if h <= 0 or (x[j] == 0 and scores[j] <= 0):
+                if x[j] == 0 and scores[j] <= 0:
                     continue
-                u, w = diagonal[j] * x[j] - g[j], weight[j * many]
-                u = (u - min(max(u, -w), w)) / h
-                u = min(max(u, lower[j * each]), upper[j * alone])
+                w, e, low, up = weight[j * many], ridge[j * flat], lower[j * each], upper[j * alone]
+                u = _minimiser(x[j], g[j], diagonal[j], w, e, low, up)
                 d = u - x[j]
                 if d != 0:
                     x[j] = u
-                    largest = max(largest, h * abs(d))
+                    largest = max(largest, (diagonal[j] + e) * abs(d))
                     row = G[j]
                     for k in range(len(x)):
                         g[k] += d * row[k]

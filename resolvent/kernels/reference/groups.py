@@ -7,8 +7,7 @@ The model over the coordinates of a working set, at the point x::
 
 Unit u has the coordinates ``pointers[u]:pointers[u + 1]``. H is (m, m), the same for k responses, and g that of all
 coordinates of these, one response after the other, (k m,); coordinate i has place ``places[i]`` there. Units of more
-than one coordinate have no ridge and no bounds, and one weight. The widest unit
-has so many.
+than one coordinate have no ridge and no bounds, and one weight; the `widest` has that many coordinates.
 
 A sweep minimises the model in one unit after the other. The block of H that belongs to a unit comes as its eigenvalues,
 `values`, and eigenvectors in the columns of the matrix at ``bases[starts[u]:]``, by rows; a negative start says that

@@ -39,8 +39,10 @@ __all__ = ["GroupState", "GroupWorkingSet"]
 ARMIJO = 1e-4
 MODELS = 12
 """Quadratic models of a loss in one step."""
-GROWS = 20
-"""A working set hardly grows where less than so large a part, its inverse, is new."""
+SETTLED = 0.05
+"""A working set hardly grows any more where at most so large a part of it is new."""
+KEPT = 1.5
+"""It grows so much faster where the model is kept from step to step."""
 FINER = 1e-2
 """Factor of the accuracy of models after a step that gained nothing: a gap may grow while an answer gets better."""
 MOST_IDLE = 2
@@ -208,7 +210,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
 
         The gap falls with its square: where the working set hardly grows any more, as far as the tolerance asks.
         """
-        settled = GROWS * grown <= len(state.members) and problem.has_gap
+        settled = grown <= SETTLED * len(state.members) and problem.has_gap
         if not (settled and state.residual and state.tolerance > 0):
             return self.accuracy
         wanted = 0.3 * float(np.sqrt(state.tolerance / state.residual))
@@ -223,7 +225,7 @@ class GroupWorkingSet(Solver[CompositeProblem, GroupState]):
         scores[state.members] = 0
         positive = np.flatnonzero(scores > 0)
         support = np.count_nonzero(units.sums(w != 0))
-        count = max(self.first, int((1.5 if units.shared else 1) * self.growth * support))
+        count = max(self.first, int((KEPT if units.shared else 1) * self.growth * support))
         if len(positive) > count:
             positive = positive[np.argpartition(-scores[positive], count - 1)[:count]]
             positive.sort()
