@@ -11,8 +11,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from resolvent import arrays, kernels
-from resolvent.errors import BackendError, ProblemError
+from resolvent.errors import ProblemError
 from resolvent.parallel import in_parts
+from resolvent.problems.checks import read_matrix, read_offset, read_weights, require_finite
 from resolvent.problems.loss_base import Loss
 from resolvent.typing import Array, Matrix, Point
 
@@ -100,16 +101,20 @@ class LinearModel:
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):
             raise ProblemError(f"loss is {self.loss!r}, expected a Loss, as losses.LeastSquares(y)")
-        A = _read_matrix(self.A, self.dtype)
-        n = A.shape[0]
+        A = read_matrix(self.A, self.dtype)
+        n, dense = A.shape[0], not hasattr(A, "indptr")
+        norms = _norms_squared(A) if dense else None
+        require_finite(A, A.data if norms is None else norms, "A")
         if self.loss.shape[0] != n:
             raise ProblemError(f"loss has {self.loss.shape[0]} targets, expected {n}, the rows of A")
-        weights, offset = _read_weights(self.weights, n, A.dtype), _read_offset(self.offset, self.loss.shape, A.dtype)
+        weights, offset = read_weights(self.weights, n, A.dtype), read_offset(self.offset, self.loss.shape, A.dtype)
         if self.intercept:
             self.loss.require_intercept(weights)
         changes = {"A": A, "weights": weights, "offset": offset, "dtype": A.dtype, "loss": self.loss.astype(A.dtype)}
         for name, value in changes.items():
             object.__setattr__(self, name, value)
+        if dense and weights is None:
+            self.__dict__["column_norms_squared"] = norms
 
     def __repr__(self) -> str:
         kind = "CSC" if self.sparse else "dense"
@@ -243,9 +248,9 @@ class LinearModel:
         """Return sum_i w_i a_ij^2 for each column, (p,), with weights (n,) of the rows of A. Cost: one pass."""
         if self.sparse:
             return self._correlate(np.ones(1, self.dtype) if weights is None else weights, 2)
-        rows = self.A.T
-        given, places = ((rows, rows), "ji,ji->j") if weights is None else ((rows, rows, weights), "ji,ji,i->j")
-        found: Array = np.einsum(places, *given)
+        if weights is None:
+            return _norms_squared(self.A)
+        found: Array = np.einsum("ji,ji,i->j", self.A.T, self.A.T, weights)
         return found
 
     @cached_property
@@ -363,7 +368,8 @@ class Quadratic:
     dtype: Any = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        H = _read_matrix(self.H, self.dtype, "H")
+        H = read_matrix(self.H, self.dtype, "H")
+        require_finite(H, H.data if hasattr(H, "indptr") else H, "H")
         if hasattr(H, "indptr") and not H.has_sorted_indices:
             H = H.sorted_indices()
         q = np.array(arrays.cast(np.asarray(self.q), H.dtype, "q"))
@@ -423,76 +429,8 @@ def _is_semidefinite(H: Matrix) -> bool:
     return bool(np.linalg.eigvalsh(dense)[0] >= -1e-12 * diagonal.max() * len(dense))
 
 
-# ---- reading
-
-
-def _read_matrix(A: Any, dtype: Any, name: str = "A") -> Matrix:
-    """Return A as a CSC array, or as an array in Fortran order; itself where it is that."""
-    if arrays.place(A) == "gpu":
-        raise BackendError(f"{name} lives on the GPU; composite problems are for arrays on the CPU")
-    sparse = hasattr(A, "tocsc")
-    try:
-        A = A if sparse else np.asarray(A)
-    except ValueError as error:
-        raise ProblemError(f"{name} is not a matrix of numbers: {error}") from None
-    if A.ndim != 2 or 0 in A.shape:
-        raise ProblemError(f"{name} has shape {A.shape}, expected (n, p) with at least one row and one column")
-    if A.dtype.kind not in "fiub":
-        raise ProblemError(f"{name} has dtype {A.dtype}, expected real numbers")
-    wanted = np.dtype((A.dtype if A.dtype == np.float32 else np.float64) if dtype is None else dtype)
-    A = _read_sparse(A, wanted) if sparse else np.asfortranarray(A, wanted)
-    _require_finite(A, sparse, name)
-    return A
-
-
-def _read_sparse(A: Any, dtype: np.dtype[Any]) -> Any:
-    import scipy.sparse as sp
-
-    A = A.tocsc()
-    if not isinstance(A, sp.csc_array):
-        A = sp.csc_array(A)
-    if _has_repeats(A):
-        A = A.copy()
-        A.sum_duplicates()
-    return A.astype(dtype, copy=False)
-
-
-def _has_repeats(A: Any) -> bool:
-    """Whether an entry is given in parts. The order of entries in a column does not matter, and sorting is dear."""
-    return not A.has_canonical_format and bool(
-        kernels.descent.has_repeats(A.indices, A.indptr, np.zeros(A.shape[0], np.int64))
-    )
-
-
-def _require_finite(A: Any, sparse: bool, name: str) -> None:
-    """Raise ProblemError for entries that are not finite. A finite sum says that there are none, at half the price."""
-    entries = A.data if sparse else A
+def _norms_squared(A: Array) -> Array:
+    """Return the squares of the norms of the columns of a dense A; inf where they are too large, without a warning."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(entries.sum()) or np.isfinite(entries).all():
-            return
-    if sparse:
-        raise ProblemError(f"{name} contains nan or inf, expected finite numbers")
-    i, j = np.argwhere(~np.isfinite(A))[0]
-    raise ProblemError(f"{name}[{i}, {j}] is {A[i, j]}, expected finite numbers")
-
-
-def _read_weights(value: Any, n: int, dtype: Any) -> Array | None:
-    if value is None:
-        return None
-    weights: Array = arrays.cast(np.asarray(value), dtype, "weights")
-    if weights.shape != (n,):
-        raise ProblemError(f"weights have shape {weights.shape}, expected ({n},)")
-    if weights.min() < 0:
-        raise ProblemError(f"weights[{int(weights.argmin())}] is {weights.min():g}, expected numbers >= 0")
-    if weights.sum() <= 0:
-        raise ProblemError("weights sum to zero, expected a positive one")
-    return weights
-
-
-def _read_offset(value: Any, shape: tuple[int, ...], dtype: Any) -> Array | None:
-    if value is None:
-        return None
-    offset: Array = arrays.cast(np.asarray(value), dtype, "offset")
-    if offset.shape != shape:
-        raise ProblemError(f"offset has shape {offset.shape}, expected {shape}")
-    return offset
+        found: Array = np.matmul(A.T[:, None, :], A.T[:, :, None])[:, 0, 0]  # by BLAS's dot, a third of einsum's time
+    return found

@@ -294,7 +294,8 @@ def both_ways(monkeypatch, problem, **options):
     """Return the results by one call for all that a step asks, and by many."""
     seen = rs.solve(problem.replace(), WorkingSet(first=5), **options)
     with monkeypatch.context() as patch:
-        patch.setattr("resolvent.solvers.composite.working_set._has_sight", lambda *_: False)
+        for place in ("working_set", "working_set_state"):
+            patch.setattr(f"resolvent.solvers.composite.{place}.has_sight", lambda *_: False)
         return seen, rs.solve(problem.replace(), WorkingSet(first=5), **options)
 
 

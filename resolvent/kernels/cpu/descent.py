@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from resolvent.kernels.cpu.elementary import helper
+from resolvent.kernels.cpu.compiling import REORDERED, helper, kernel
 from resolvent.kernels.cpu.prox import _bent_step, look
 from resolvent.typing import Array
 
@@ -27,8 +26,8 @@ __all__ = [
 place, one = np.uintp, np.uintp(1)
 """An index without a sign: one with a sign is asked whether it counts from the end, which takes half the time."""
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
-inside = helper(fastmath={"reassoc", "contract", "nsz"})
+compiled = kernel(REORDERED)
+inside = helper(REORDERED)
 
 
 @inside

@@ -7,13 +7,13 @@ two cost one pass.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from resolvent.kernels.cpu.compiling import REORDERED, kernel
 from resolvent.typing import Array
 
 __all__ = ["blend", "measure", "products", "subtract"]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+compiled = kernel(REORDERED)
 
 
 @compiled

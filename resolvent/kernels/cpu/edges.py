@@ -5,15 +5,14 @@ from __future__ import annotations
 from math import exp, log, log1p, sinh, tanh
 
 import numpy as np
-from numba import njit
 
-from resolvent.kernels.cpu.elementary import helper
+from resolvent.kernels.cpu.compiling import IN_ORDER, helper, kernel
 from resolvent.typing import Array
 
 __all__ = ["edge_curvature", "edge_gradient", "edge_value"]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-inside = helper(fastmath={"contract", "nsz"})
+compiled = kernel(IN_ORDER)
+inside = helper(IN_ORDER)
 
 HUBER, LOG_COSH = 1, 2
 LOG_2 = log(2.0)

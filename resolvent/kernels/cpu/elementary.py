@@ -7,27 +7,15 @@ touch: remove the cached kernels after one.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["exponential", "helper", "inlined", "logarithm", "logarithm_1p"]
+from resolvent.kernels.cpu.compiling import helper
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def helper(**flags: Any) -> Callable[[F], F]:
-    """Return a decorator for functions that compiled ones alone call.
-
-    A way to them from Python and from C would take longer to compile than most of them.
-    """
-    without = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    found: Any = njit(nogil=True, error_model="numpy", **without, **flags)  # type: ignore[call-overload]
-    return found  # type: ignore[no-any-return]
-
+__all__ = ["exponential", "inlined", "logarithm", "logarithm_1p"]
 
 inlined = helper(forceinline=True)
 

@@ -7,9 +7,8 @@ unsigned, so that Numba need not test them for a sign; with the order of the nod
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from resolvent.kernels.cpu.elementary import helper
+from resolvent.kernels.cpu.compiling import IN_ORDER, helper, kernel
 from resolvent.typing import Array
 
 __all__ = [
@@ -24,8 +23,8 @@ __all__ = [
     "tree_sweep",
 ]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-inside = helper(fastmath={"contract", "nsz"})
+compiled = kernel(IN_ORDER)
+inside = helper(IN_ORDER)
 
 BUCKETS = 1024
 SHIFT = 48

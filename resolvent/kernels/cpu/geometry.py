@@ -7,13 +7,13 @@ Logarithms are the bits of a number, read as a whole number.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from resolvent.kernels.cpu.compiling import REORDERED, kernel
 from resolvent.typing import Array
 
 __all__ = ["multipliers", "shares"]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+compiled = kernel(REORDERED)
 
 F = np.float32
 LIMIT, SCALE = F(16), F(0.125)

@@ -6,17 +6,16 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from resolvent.kernels.cpu.compiling import REORDERED, helper, kernel
 from resolvent.kernels.cpu.descent import place
-from resolvent.kernels.cpu.elementary import helper
 from resolvent.typing import Array
 
 __all__ = ["sweeps_dense", "sweeps_gram", "sweeps_sparse"]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")  # no fastmath where it gains nothing: it compiles slower
+compiled = kernel()  # no fastmath where it gains nothing: it compiles slower
 inside = helper()
-short = helper(fastmath={"reassoc", "contract", "nsz"})
+short = helper(REORDERED)
 
 SECULAR = 50
 LOCAL = 20

@@ -5,16 +5,16 @@ from __future__ import annotations
 from math import exp, inf, log, log1p
 
 import numpy as np
-from numba import njit
 
-from resolvent.kernels.cpu.elementary import exponential, helper, inlined, logarithm, logarithm_1p
+from resolvent.kernels.cpu.compiling import REORDERED, helper, kernel
+from resolvent.kernels.cpu.elementary import exponential, inlined, logarithm, logarithm_1p
 from resolvent.typing import Array
 
 __all__ = ["evaluate", "evaluate_softmax", "gap", "gap_softmax", "logistic", "logistic_gap"]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled = kernel()
 inside = helper()
-vectorised = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+vectorised = kernel(REORDERED)
 
 LEAST_SQUARES, LOGISTIC, HUBER, POISSON, SQUARED_HINGE, SOFTMAX = range(6)
 SMALL, SERIES = 1e-3, 1e-2

@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
 
+from resolvent.kernels.cpu.compiling import IN_ORDER, REORDERED, kernel
 from resolvent.typing import Array
 
 __all__ = [
@@ -41,8 +41,8 @@ __all__ = [
     "up_leg",
 ]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
-in_order = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+compiled = kernel(REORDERED)
+in_order = kernel(IN_ORDER)
 Extents: TypeAlias = tuple[int, int, int]
 Triple: TypeAlias = tuple[Array, Array, Array]
 F = np.float32

@@ -7,13 +7,13 @@ neighbours serves twelve products, and the loop over the columns is contiguous. 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from resolvent.kernels.cpu.compiling import REORDERED, kernel
 from resolvent.typing import Array
 
 __all__ = ["convolve", "enlarge", "lift", "pool", "project"]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+compiled = kernel(REORDERED)
 
 
 @compiled

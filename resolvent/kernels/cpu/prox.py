@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import acos, cos, inf, pi, sqrt
 
 import numpy as np
-from numba import njit
 
-from resolvent.kernels.cpu.elementary import helper
+from resolvent.kernels.cpu.compiling import REORDERED, helper, kernel
 from resolvent.typing import Array
 
 __all__ = [
@@ -27,7 +26,7 @@ __all__ = [
     "value",
 ]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")  # no fastmath: it compiles slower
+compiled = kernel()  # no fastmath: it compiles slower
 inside = helper()
 
 MCP, SCAD, HALF = 1, 2, 3
@@ -103,7 +102,7 @@ def scores(
         out[j] = abs(d) if rule == STEP else max(-(d * (g + 0.5 * L * d) + change), 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@kernel(REORDERED)
 def look(
     x: Array,
     gradient: Array,

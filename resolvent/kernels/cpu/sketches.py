@@ -7,8 +7,8 @@ change in a callee elsewhere.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from resolvent.kernels.cpu.compiling import REORDERED, kernel
 from resolvent.typing import Array
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 DEPENDENT = 64.0
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+compiled = kernel(REORDERED)
 
 
 @compiled

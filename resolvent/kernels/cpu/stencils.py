@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from resolvent.kernels.cpu.compiling import IN_ORDER, REORDERED, kernel
 from resolvent.typing import Array
 
 __all__ = [
@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 ACTIVE, GROUNDED = 64, 128
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-reordered = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+compiled = kernel(IN_ORDER)
+reordered = kernel(REORDERED)
 
 
 @compiled

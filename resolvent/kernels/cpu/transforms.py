@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from resolvent.kernels.cpu.compiling import IN_ORDER, kernel
 from resolvent.typing import Array
 
 __all__ = ["divide_by_sums"]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+compiled = kernel(IN_ORDER)
 
 
 @compiled

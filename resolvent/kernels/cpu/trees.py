@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import copysign
 
 import numpy as np
-from numba import njit
 
+from resolvent.kernels.cpu.compiling import IN_ORDER, kernel
 from resolvent.typing import Array
 
 __all__ = ["tree_descent"]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+compiled = kernel(IN_ORDER)
 
 ENOUGH = 0.1
 SMALL_PIVOT = 1e-14

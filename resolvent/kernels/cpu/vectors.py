@@ -6,8 +6,8 @@ Sums may be reordered (for SIMD), nan and inf are kept.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from resolvent.kernels.cpu.compiling import REORDERED, kernel
 from resolvent.typing import Array
 
 __all__ = ["advance", "direction", "dot", "minimum_residual", "subtract_rows", "three_terms"]
@@ -15,7 +15,7 @@ __all__ = ["advance", "direction", "dot", "minimum_residual", "subtract_rows", "
 BLOCK = 4096
 """So many entries of a vector, and of 30 rows beside it, stay in the second cache of a core (1 MB)."""
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+compiled = kernel(REORDERED)
 
 
 @compiled

@@ -40,7 +40,8 @@ from resolvent.solvers.composite.group_working_set import GroupState, GroupWorki
 from resolvent.solvers.composite.partitions import GreedyForest, Partition, RandomForest
 from resolvent.solvers.composite.rules import Rule
 from resolvent.solvers.composite.updates import Forest, Update
-from resolvent.solvers.composite.working_set import WorkingSet, WorkingSetState
+from resolvent.solvers.composite.working_set import WorkingSet
+from resolvent.solvers.composite.working_set_state import WorkingSetState
 from resolvent.solvers.stop import Status
 from resolvent.typing import Point
 

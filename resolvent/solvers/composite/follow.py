@@ -15,7 +15,8 @@ import numpy as np
 
 from resolvent.problems.composite import CompositeProblem
 from resolvent.solvers.base import RunInfo
-from resolvent.solvers.composite.working_set import WorkingSet, WorkingSetState, confirm
+from resolvent.solvers.composite.working_set import WorkingSet
+from resolvent.solvers.composite.working_set_state import WorkingSetState, confirm
 from resolvent.solvers.history import History
 from resolvent.solvers.result import Result
 from resolvent.solvers.stop import Status, Stop

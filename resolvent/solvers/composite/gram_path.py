@@ -19,24 +19,23 @@ from resolvent import kernels
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares
 from resolvent.solvers.composite.follow import result_of
-from resolvent.solvers.composite.quadratic_model import coefficients, gram_minimise
-from resolvent.solvers.composite.working_set import WorkingSet, WorkingSetState, scales_into_dual
+from resolvent.solvers.composite.quadratic_model import AT_ONCE, MARGIN, coefficients, gram_answer, gram_minimise
+from resolvent.solvers.composite.working_set import WorkingSet
+from resolvent.solvers.composite.working_set_state import WorkingSetState, scales_into_dual
 from resolvent.solvers.result import Result
 from resolvent.solvers.stop import Stop
 from resolvent.typing import Array
 
 __all__ = ["gram_path", "has_gram_path"]
 
-MARGIN = 0.5
-"""Of the tolerance that each gap has to meet: the rest is for rounding."""
 ROUNDED = 1e-6
 """Of the diagonal of a model, added to it: single precision may leave it indefinite."""
 MENDED = 3
 """Times at most are answers mended that do not meet the tolerance on A."""
 TOGETHER = 13
 """Answers are looked at on A together."""
-SMALL, ROUNDS = 512, 8
-"""Columns that are few: one call tries to find an answer by sweeps alone, in so many rounds."""
+SMALL = 512
+"""Columns that are few: one call tries to find an answer by sweeps alone."""
 STEPS = 100
 """Steps after which a weight is left to be solved on A."""
 TALL, PAYS = 1.5, 64
@@ -92,16 +91,15 @@ class Walker:
         term, swept = problem.term.parameters(problem.shape)[1:5], 0
         if len(self.x) <= SMALL:
             at = (self.G, self.diagonal, self.x, self.gradient, self.c, self.squares)
-            how = (tolerance, self.solver.accuracy, self.solver.sweeps, ROUNDS, np.empty(len(self.x)), np.empty(3))
-            swept = int(kernels.descent.gram_answer(*at, *term, *how))
-            if swept < ROUNDS:
+            swept = gram_answer(*at, term, tolerance, self.solver)
+            if swept < AT_ONCE:
                 return swept
         for step in range(swept, STEPS):
             squares = max(self.squares - self.c @ self.x + self.x @ self.gradient, 0.0)
             scores, worst, gap = self.see(problem, self.x, self.gradient, squares)
-            if gap <= tolerance:
+            if gap <= MARGIN * tolerance:
                 return step
-            part = max(min(self.solver.accuracy, 0.3 * float(np.sqrt(tolerance / gap))), 1e-4)
+            part = max(min(self.solver.accuracy, 0.3 * float(np.sqrt(MARGIN * tolerance / gap))), 1e-4)
             if not self._step(np.flatnonzero((scores > 0) | (self.x != 0)), term, part * worst):
                 return step + 1
         return STEPS
@@ -144,7 +142,7 @@ def gram_path(
                     break
                 if at in states:
                     walker.stand(states[at].x, states[at].gradient)
-                steps[at] += walker.solve(problems[at], MARGIN * (atol + rtol * problems[at].scale()))
+                steps[at] += walker.solve(problems[at], atol + rtol * problems[at].scale())
                 points.append(walker.x.copy())
             left = left[: len(points)]
             if not left:

@@ -30,7 +30,7 @@ from resolvent.solvers.base import Solver, State
 from resolvent.solvers.composite.group_faces import ColumnModel, GramModel
 from resolvent.solvers.composite.group_model import GroupBlock, Units
 from resolvent.solvers.composite.quadratic_model import check_options, coefficients, parts
-from resolvent.solvers.composite.working_set import WorkingSetState
+from resolvent.solvers.composite.working_set_state import WorkingSetState
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array, Point
 

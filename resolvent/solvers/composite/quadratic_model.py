@@ -11,6 +11,7 @@ matrix of the block, or for large blocks by conjugate gradients on the columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,16 @@ from resolvent.solvers.composite.columns import DenseColumns, SparseColumns, who
 from resolvent.typing import Array, Point
 
 __all__ = [
+    "AT_ONCE",
     "DAMPING",
+    "MARGIN",
     "Block",
     "bent_minimise",
     "check_options",
     "coefficients",
     "column_minimise",
     "factored",
+    "gram_answer",
     "gram_minimise",
     "parts",
 ]
@@ -54,6 +58,12 @@ PARTS = 6
 ROUNDS = 200
 """Rounds of sweeps on one model."""
 
+AT_ONCE = 8
+"""Rounds of sweeps in which one call tries to find the answer."""
+
+MARGIN = 0.5
+"""Of the tolerance that a gap has to meet which is known by a matrix alone: the rest is for rounding."""
+
 
 def coefficients(x: Point) -> Array:
     """Return x without an intercept."""
@@ -69,7 +79,9 @@ def parts(x: Point) -> tuple[Array, ...]:
 def check_options(solver: Any) -> None:
     """Check the options that working sets have in common."""
     for name in ("first", "sweeps", "dense"):
-        require(is_whole(getattr(solver, name), least=1), name, getattr(solver, name), "a whole number >= 1")
+        value = getattr(solver, name)
+        left_open = value is None and getattr(type(solver), name) is None
+        require(left_open or is_whole(value, least=1), name, value, "a whole number >= 1")
     require(is_number(solver.growth, above=0), "growth", solver.growth, "a number > 0")
     known = is_number(solver.accuracy, above=0) and solver.accuracy < 1
     require(known, "accuracy", solver.accuracy, "a number above 0 and below 1")
@@ -112,17 +124,20 @@ class Block:
         problem.counts["columns"] += len(new)
         self.members = members
         self._term_of, p = problem.term, problem.term.parameters(problem.shape, problem.dtype)
-        lead = (0.0, 0.0, -np.inf, np.inf)
-        self.term = tuple(self._of(values, members, first) for values, first in zip(p[1:5], lead, strict=True))
+        self.term = self._of(p[1:5], (0.0, 0.0, -np.inf, np.inf))
         if model.lipschitz is not None and (len(new) or self.bounds is None):
-            self.bounds = self._of(model.lipschitz, members, model.loss.curvature_bound * model.total_weight)
+            (self.bounds,) = self._of((model.lipschitz,), (model.loss.curvature_bound * model.total_weight,))
             self.bound = float(self.bounds.mean()) if self.order else 0.0
         self.bend = None if problem.term.convex else (p.kind, p.gamma)
 
-    def _of(self, values: Array, members: Array, first: float) -> Array:
-        chosen = np.full(len(members), values[0], self.dtype) if len(values) == 1 else values[members]
-        chosen = np.concatenate([[first], chosen]) if self.intercept else chosen
-        return chosen.astype(self.dtype, copy=False)
+    def _of(self, given: Sequence[Array], lead: Sequence[float]) -> tuple[Array, ...]:
+        """Return what numbers of coordinates, (p,) or one for all, are in the block; the first is that of an
+        intercept."""
+        found, begin = np.empty((len(given), self.order), self.dtype), int(self.intercept)
+        for row, values, first in zip(found, given, lead, strict=True):
+            row[:begin] = first
+            row[begin:] = values if len(values) == 1 else values[self.members]
+        return tuple(found)
 
     def gather(self, x: Point) -> Array:
         w = coefficients(x)[self.members]
@@ -176,6 +191,23 @@ def gram_minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps:
         if change[0] <= target:
             break
         _face_by_factor(room, g, x, term, signs)
+
+
+def gram_answer(
+    G: Array, diagonal: Array, x: Array, g: Array, c: Array, squares: float, term: tuple[Array, ...], tolerance: float,
+    solver: Any,
+) -> int:  # fmt: skip
+    """Sweep over all coordinates of least squares with the matrix G until the gap is well below the tolerance.
+
+    x and the gradient g = G x - c there are updated; `squares` is y^T W y. One call: the way for small problems.
+
+    Returns
+    -------
+    int
+        Rounds, AT_ONCE where sweeps alone do not suffice.
+    """
+    room, how = (np.empty(len(x)), np.empty(3)), (MARGIN * tolerance, solver.accuracy, solver.sweeps, AT_ONCE)
+    return int(kernels.descent.gram_answer(G, diagonal, x, g, c, squares, *term, *how, *room))
 
 
 def bent_minimise(H: Array, g: Array, x: Array, block: Block, sweeps: int, target: float) -> None:

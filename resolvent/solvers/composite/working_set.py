@@ -23,26 +23,37 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from resolvent import kernels
 from resolvent.errors import ProblemError
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares
 from resolvent.problems.term_base import DECREASE, DISTANCE, STEP, ByCoordinate
-from resolvent.solvers.base import Solver, State, cache
+from resolvent.solvers.base import Solver, State
+from resolvent.solvers.composite.columns import DenseColumns, whole
 from resolvent.solvers.composite.quadratic_model import (
+    AT_ONCE,
     DAMPING,
     Block,
     bent_minimise,
     check_options,
     coefficients,
     column_minimise,
+    gram_answer,
     gram_minimise,
     parts,
+)
+from resolvent.solvers.composite.working_set_state import (
+    WorkingSetState,
+    ask,
+    has_sight,
+    largest_violation,
+    look,
+    measure,
+    see,
 )
 from resolvent.solvers.stop import Status
 from resolvent.typing import Array, Point
 
-__all__ = ["WorkingSet", "WorkingSetState"]
+__all__ = ["WorkingSet", "refusal"]
 
 ARMIJO = 1e-4
 CROWDED = 0.8
@@ -58,54 +69,11 @@ LIFT, SLOW = 4.0, 0.7
 """After steps that leave so large a part of a violation, second derivatives are lifted by this factor."""
 LEAST = 1e-3
 """Diagonals of the model are damped as if they were at least so large a part of their bound."""
+FIRST = 40
+SMALL = 1e6
+"""So many products of numbers take no more time than one step does besides."""
 REFRESH = 30
 """Steps after which predictions are computed from their definition."""
-
-
-@dataclass(kw_only=True, eq=False)
-class WorkingSetState(State):
-    """The answer, its predictions, and the working set, which grows.
-
-    Attributes
-    ----------
-    theta : array
-        Dual point, like z.
-    z, gradient : array
-        Predictions, and gradient of f without that of the intercept.
-    members : array of int
-        The working set, in the order in which coordinates came.
-    H : array (m, m)
-        The model's matrix for the first m members.
-    curvature : array (n,)
-        The second derivatives of which H is; empty for least squares, whose do not change.
-    blend : float
-        To what part of their bounds second derivatives are lifted.
-    model, block
-        The linear model of which H is, and the columns of the working set.
-    evaluated : tuple
-        Predictions, with value and derivatives of a loss there.
-    sighted, sight : tuple
-        The problem, with whether one call sees it, and with what `_see` saw of it at x.
-    """
-
-    theta: Any = None
-    z: Any = None
-    gradient: Any = None
-    members: Any = None
-    H: Any = None
-    curvature: Any = None
-    blend: float = 0.0
-    model: Any = cache()
-    block: Any = cache()
-    evaluated: Any = cache()
-    sighted: Any = cache()
-    sight: Any = cache()
-
-    def certificate(self) -> tuple[Point, Array]:
-        return self.x, self.theta
-
-    def record(self) -> dict[str, float]:
-        return {"working": float(len(self.members)), "support": float(np.count_nonzero(coefficients(self.x)))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +90,9 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
 
     Parameters
     ----------
-    first : int
-        Coordinates of the first working set; all where there are no more.
+    first : int, optional
+        So many coordinates join at least; all are in the working set from the start where there are no more. Default
+        40, and all of dense least squares where their matrix takes less time than one step does besides.
     growth : float
         How many join in a step, as a multiple of those that are not zero; twice as many sparse columns, which cost
         little, and at most a quarter of the samples of dense ones.
@@ -155,7 +124,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     state: ClassVar[type[State]] = WorkingSetState
     reference: ClassVar[str] = "Nutini, Laradji and Schmidt 2022"
     usual_iterations: ClassVar[float] = 100
-    first: int = 40
+    first: int | None = None
     growth: float = 1.0
     sweeps: int = 10
     accuracy: float = 0.02
@@ -179,15 +148,14 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         low, up = problem.term.parameters(w.shape)[3:5]
         if max(len(low), len(up)) > 1 or (low[0], up[0]) != (-np.inf, np.inf):
             np.clip(w, low, up, out=w, casting="same_kind")
-        nothing, free = np.zeros(0, problem.dtype), _free(problem)
-        few = len(w) <= self.first
-        members = np.arange(len(w)) if few else np.flatnonzero(w if free is None else (w != 0) | free)
+        nothing = np.zeros(0, problem.dtype)
+        members = np.arange(len(w)) if self._takes_all(problem) else np.flatnonzero(_not_held(problem, w))
         state = WorkingSetState(
             x=x0, scale=problem.scale(), members=members, H=nothing.reshape(0, 0), curvature=nothing
         )
         if previous is None or previous.model is not problem.smooth:
             state.model = problem.smooth
-            return _look(problem, state)
+            return look(problem, state)
         state.model, state.block, previous.block = previous.model, previous.block, None
         known = np.zeros(len(w), bool)
         known[previous.members] = True
@@ -195,16 +163,26 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             state.members, state.curvature = previous.members.copy(), previous.curvature
             state.H, previous.H = previous.H, nothing.reshape(0, 0)  # its memory will be written to
         if not all(np.array_equal(a, b) for a, b in zip(parts(x0), parts(previous.x), strict=True)):
-            return _look(problem, state)
+            return look(problem, state)
         state.z, state.gradient = previous.z.copy(), previous.gradient.copy()
         state.theta = -problem.smooth.derivative(state.z)
-        return _measure(problem, state)
+        return measure(problem, state)
+
+    def _takes_all(self, problem: CompositeProblem) -> bool:
+        """Whether all coordinates are in the working set from the start."""
+        model = problem.smooth
+        exact = isinstance(model.loss, LeastSquares) and not model.sparse
+        cheap = self.first is None and exact and model.n * model.p**2 <= SMALL
+        return cheap or model.p <= (self.first or FIRST)
 
     def step(self, problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
         if state.model is not problem.smooth:
             state.model, state.block = problem.smooth, None
         if state.met or state.iterations % REFRESH == REFRESH - 1:
-            _look(problem, state)
+            look(problem, state)
+        if state.iterations == 0 and self._at_once(problem, state):
+            state.iterations += 1
+            return look(problem, state)
         worst, scores = self._scores(problem, state)
         grown = self._grow(problem, state, scores)
         block = self._block(problem, state)
@@ -217,12 +195,29 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
             slope = self._newton(problem, state, block, x, worst, accuracy)
         block.scatter(x, state.x)
         state.iterations += 1
-        _ask(problem, state, slope)
+        ask(problem, state, slope)
         if not state.met and np.array_equal(before, x):
             return state.give_up(
                 Status.STALLED, f"a step changed nothing at a residual of {state.residual:.3e}: rounding, or no descent"
             )
         return state
+
+    def _at_once(self, problem: CompositeProblem, state: WorkingSetState) -> bool:
+        """Answer least squares whose columns are few, dense and all in the working set by one call, if it can."""
+        model = problem.smooth
+        if len(state.members) < model.p or model.sparse or not isinstance(model.loss, LeastSquares):
+            return False
+        if not has_sight(problem, state):
+            return False
+        state.H = DenseColumns(model.A).gram(model.weights, state.H)
+        x, g = state.x.copy(), state.gradient.copy()
+        c, residuals = state.H @ x - g, state.z - model.loss.targets
+        squares = -float(state.theta @ residuals) - float(x @ (g - c))
+        term = problem.term.parameters(problem.shape)[1:5]
+        at = (whole(state.H), model.lipschitz, x, g, c, squares)
+        found = gram_answer(*at, term, state.tolerance, self) < AT_ONCE
+        state.x = x if found else state.x
+        return found
 
     def _accuracy(self, problem: CompositeProblem, state: WorkingSetState, grown: int) -> float:
         """Return how far the block is solved, as a part of the largest violation of optimality.
@@ -231,7 +226,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         nothing beside a pass over A or has all columns, as far as the tolerance asks.
         """
         m, exact = len(state.members), isinstance(problem.smooth.loss, LeastSquares)
-        cheap = 100 * m * m <= problem.smooth.entries or m == problem.smooth.p
+        cheap = 100 * m * m <= max(problem.smooth.entries, SMALL) or m == problem.smooth.p
         if not state.residual or (20 * grown > m and not (cheap and exact)):
             return self.accuracy
         wanted = max(state.tolerance, 0.0) / state.residual
@@ -248,9 +243,9 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     def _scores(self, problem: CompositeProblem, state: WorkingSetState) -> tuple[float, Array]:
         """Return the largest violation of optimality, and the decrease that each coordinate promises."""
         w, g = coefficients(state.x), state.gradient
-        if _has_sight(problem, state):
+        if has_sight(problem, state):
             if state.sight is None or state.sight[0] is not problem:
-                _see(problem, state)
+                see(problem, state)
             return float(state.sight[2][0]), state.sight[1].copy()
         if problem.term.convex:
             worst = float(problem.term.scores(w, g, 1.0, DISTANCE).max(initial=0.0))
@@ -269,7 +264,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         joining, support = np.flatnonzero(scores > 0), np.count_nonzero(coefficients(state.x))
         crowded = support > CROWDED * len(state.members)
         count, n = int((3 if crowded else 1) * self.growth * support), problem.smooth.n
-        count = max(self.first, min(2 * count, n) if problem.smooth.sparse else min(count, n // 4))
+        count = max(self.first or FIRST, min(2 * count, n) if problem.smooth.sparse else min(count, n // 4))
         if len(joining) > count:
             joining = joining[np.argpartition(-scores[joining], count - 1)[:count]]
             joining.sort()
@@ -311,7 +306,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         bound = None if loss.curvature_bound is None else _largest_curvature(problem)
         state.blend = 0.0 if state.blend == 1 else state.blend
         shortest, step = LAST if bound is None else SHORTEST, 1.0
-        violation = largest_violation if _has_sight(problem, state) else Block.violation
+        violation = largest_violation if has_sight(problem, state) else Block.violation
         for attempt in range(12):
             last, current = current, violation(block, x, g)
             if attempt and current <= min(5 * accuracy, 0.1) * worst:
@@ -393,13 +388,13 @@ def refusal(problem: CompositeProblem) -> str:
     return ""
 
 
-def _free(problem: CompositeProblem) -> Array | None:
-    """Return which coordinates nothing holds at zero, (p,) bool, where weights differ."""
+def _not_held(problem: CompositeProblem, w: Array) -> Array:
+    """Return which coordinates are not at zero, or nothing holds them there, (p,)."""
     p = problem.term.parameters(problem.shape)
     if len(p.weight) == 1:
-        return None
-    free: Array = (p.weight == 0) & (p.ridge == 0) & (p.lower < 0) & (p.upper > 0)
-    return free
+        return w
+    found: Array = (w != 0) | ((p.weight == 0) & (p.ridge == 0) & (p.lower < 0) & (p.upper > 0))
+    return found
 
 
 def _curvature_bounds(problem: CompositeProblem, z: Array) -> Array:
@@ -419,79 +414,3 @@ def _largest_curvature(problem: CompositeProblem) -> Array:
     weights = np.ones(model.n, model.dtype) if model.weights is None else model.weights
     found: Array = model.loss.curvature_bound * weights
     return found
-
-
-def _look(problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
-    """Compute predictions, gradient and gap from their definitions."""
-    state.z = problem.predict(state.x)
-    return _ask(problem, state, problem.smooth.derivative(state.z))
-
-
-def _ask(problem: CompositeProblem, state: WorkingSetState, slope: Array) -> WorkingSetState:
-    """Compute gradient and gap from predictions."""
-    state.theta = -slope
-    state.gradient = -coefficients(problem.correlate(state.theta, keep=True))
-    return _measure(problem, state)
-
-
-def _measure(problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
-    """Compute the gap from predictions and gradient; an intercept asks for a dual point of its own."""
-    if _has_sight(problem, state):
-        return _see(problem, state)
-    correlation = -state.gradient
-    if problem.intercept and problem.has_gap:
-        state.theta = problem.dual_point(state.z)
-        correlation = problem.correlate(state.theta, keep=True)
-    elif problem.intercept:
-        correlation = correlation, np.atleast_1d(state.theta.sum(axis=0))
-    state.residual = problem.measure(state.x, state.z, state.theta, correlation)
-    return state
-
-
-# ---- one call for all that a step asks of the coordinates
-
-
-def _has_sight(problem: CompositeProblem, state: WorkingSetState) -> bool:
-    """Whether a slope needs no more than scaling to be dual."""
-    if state.sighted is None or state.sighted[0] is not problem:
-        model = problem.smooth
-        known = (
-            not problem.intercept and problem.has_gap and model.lipschitz is not None and problem.dtype == np.float64
-        )
-        state.sighted = problem, known and scales_into_dual(problem)
-    return bool(state.sighted[1])
-
-
-def scales_into_dual(problem: CompositeProblem) -> bool:
-    """Whether any slope can be scaled into the domain of the conjugate."""
-    p = problem.term.parameters(problem.shape)
-    return bool(((p.weight > 0) | (p.ridge > 0)).all())
-
-
-def _see(problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
-    """Compute the gap, and what the next step asks of all coordinates, by one call."""
-    model, term, scores, found = problem.smooth, problem.term, np.empty(problem.shape), np.empty(3)
-    t, numbers = term.dual_scale(-state.gradient), term.parameters(problem.shape)[1:5]
-    kernels.prox.look(state.x, state.gradient, model.lipschitz, *numbers, t, scores, found)
-    state.sight = problem, scores, found, t
-    state.residual = float(model.loss.gap(state.z, -t * state.theta, model.weights) + found[2])
-    return state
-
-
-def confirm(problem: CompositeProblem, state: WorkingSetState) -> None:
-    """Compute the gap from predictions by their definition; the dual point, and A^T of it, stay."""
-    z = problem.predict(state.x)
-    if state.sight is not None and state.sight[0] is problem:
-        _, _, found, t = state.sight
-        state.residual = float(problem.smooth.loss.gap(z, -t * state.theta, problem.smooth.weights) + found[2])
-    else:
-        state.residual = problem.measure(state.x, z, state.theta, -state.gradient)
-
-
-def largest_violation(block: Block, x: Array, g: Array) -> float:
-    """Do what `Block.violation` does with one call."""
-    if x.dtype != np.float64:  # not worth compiling once more
-        return block.violation(x, g)
-    found = np.empty(3)
-    kernels.prox.look(x, g, g, *block.term, 1.0, np.empty(len(x)), found)
-    return float(found[0])
