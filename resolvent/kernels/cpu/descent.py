@@ -16,10 +16,9 @@ __all__ = [
     "columns_gram",
     "correlate",
     "gram_answer",
-    "gram_face_step",
-    "gram_rounds",
     "has_repeats",
     "sweeps_dense",
+    "sweeps_gram",
     "sweeps_sparse",
 ]
 
@@ -38,99 +37,6 @@ def _minimiser(x: Any, g: Any, h: Any, weight: Any, ridge: Any, lower: Any, uppe
         return x
     v = (u - weight if u > weight else (u + weight if u < -weight else u * 0)) / h
     return min(max(v, lower), upper)
-
-
-@compiled
-def gram_rounds(
-    H: Array,
-    g: Array,
-    x: Array,
-    weight: Array,
-    ridge: Array,
-    lower: Array,
-    upper: Array,
-    sweeps: int,
-    tolerance: float,
-    most: int,
-    unsettled: float,
-    signs: Array,
-    change: Array,
-) -> int:
-    m = len(x)
-    for made in range(most):
-        largest = 0.0
-        for _ in range(sweeps):
-            largest = 0.0
-            for i in range(m):
-                row = H[i]
-                h = row[i] + ridge[i]
-                if h <= 0:
-                    continue
-                u, w = row[i] * x[i] - g[i], weight[i]
-                u = (u - min(max(u, -w), w)) / h
-                u = min(max(u, lower[i]), upper[i])
-                d = u - x[i]
-                if d != 0:
-                    x[i] = u
-                    largest = max(largest, h * abs(d))
-                    for j in range(m):
-                        g[j] += d * row[j]
-            if largest <= tolerance:
-                break
-        change[0] = largest
-        if largest <= tolerance:
-            return made + 1
-        differ, some = 0.0, 0.0
-        for i in range(m):
-            sign = (np.sign(x[i]) if weight[i] > 0 else 1.0) * ((x[i] > lower[i]) & (x[i] < upper[i]))
-            differ += sign != signs[i]
-            some += sign != 0
-            signs[i] = sign
-        if made > 0 and differ <= unsettled * some:
-            return made + 1
-    return most
-
-
-@compiled
-def gram_face_step(
-    H: Array,
-    g: Array,
-    x: Array,
-    weight: Array,
-    ridge: Array,
-    lower: Array,
-    upper: Array,
-    signs: Array,
-    face: Array,
-    d: Array,
-    parts: int,
-    moved: Array,
-    change: Array,
-) -> None:
-    part = 1.0
-    for _ in range(parts):
-        total = 0.0
-        change[:] = 0
-        for a in range(len(d)):
-            i = face[a]
-            new = x[i] + part * d[a]
-            if weight[i] > 0 and new * signs[i] < 0:
-                new *= 0
-            new = min(max(new, lower[i]), upper[i])
-            move, row = new - x[i], H[i]
-            moved[a] = move
-            total += g[i] * move + weight[i] * (abs(new) - abs(x[i])) + 0.5 * ridge[i] * move * (new + x[i])
-            for j in range(len(x)):
-                change[j] += move * row[j]
-        for a in range(len(d)):
-            total += 0.5 * moved[a] * change[face[a]]
-        if total < 0:
-            for a in range(len(d)):
-                x[face[a]] += moved[a]
-            for j in range(len(x)):
-                g[j] += change[j]
-            break
-        part *= 0.5
 
 
 @compiled
@@ -198,6 +104,41 @@ def bent_sweeps(
                 for j in range(m):
                     g[j] += d * row[j]
                 largest = max(largest, abs(d) * h)
+        if largest <= tolerance:
+            break
+    change[0] = largest
+
+
+@compiled
+def sweeps_gram(
+    H: Array,
+    g: Array,
+    x: Array,
+    weight: Array,
+    ridge: Array,
+    lower: Array,
+    upper: Array,
+    sweeps: int,
+    tolerance: float,
+    change: Array,
+) -> None:
+    m, largest = len(x), 0.0
+    for _ in range(sweeps):
+        largest = 0.0
+        for i in range(m):
+            row = H[i]
+            h = row[i] + ridge[i]
+            if h <= 0:
+                continue
+            u, w = row[i] * x[i] - g[i], weight[i]
+            u = (u - min(max(u, -w), w)) / h
+            u = min(max(u, lower[i]), upper[i])
+            d = u - x[i]
+            if d != 0:
+                x[i] = u
+                largest = max(largest, h * abs(d))
+                for j in range(m):
+                    g[j] += d * row[j]
         if largest <= tolerance:
             break
     change[0] = largest
@@ -293,31 +234,25 @@ def columns_gram(
 ) -> None:  # fmt: skip
     n, stride = len(starts) - 1, place(len(curvature) > 1)
     if starts[n] == 0:  # count the entries of rows, and fill these from behind
-        for j in range(first, m):
+        for j in range(m):
             for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
                 starts[place(indices[k])] += 1
         total = 0
         for i in range(n + 1):
             total += starts[i]
             starts[i] = total
-        for j in range(m - 1, first - 1, -1):
+        for j in range(m - 1, -1, -1):
             for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
                 row = place(indices[k])
                 starts[row] -= 1
                 at = place(starts[row])
                 positions[at], values[at] = j, data[k]
     for i in range(n):
-        a = place(starts[i])
-        for k in range(a, place(starts[i + 1])):
-            t, row = curvature[i * stride] * values[k], H[place(positions[k])]
-            for q in range(a, k + one):
-                row[place(positions[q])] += t * values[q]
-    for j in range(first):
-        row = H[j]
-        for k in range(place(indptr[places[j]]), place(indptr[places[j] + 1])):
-            at = place(indices[k])
-            t = curvature[at * stride] * data[k]
-            for q in range(place(starts[at]), place(starts[at + one])):
+        a, end = place(starts[i]), place(starts[i + 1])
+        while end > a and positions[end - one] >= first:
+            end -= one
+            t, row = curvature[i * stride] * values[end], H[place(positions[end])]
+            for q in range(a, end + one):
                 row[place(positions[q])] += t * values[q]
 
 

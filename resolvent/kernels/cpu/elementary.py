@@ -7,17 +7,18 @@ touch: remove the cached kernels after one.)
 
 from __future__ import annotations
 
+from math import factorial
 from typing import Any
 
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from resolvent.kernels.cpu.compiling import helper
+from resolvent.kernels.cpu.compiling import IN_ORDER, helper
 
-__all__ = ["exponential", "inlined", "logarithm", "logarithm_1p"]
+__all__ = ["exponential", "inlined", "logarithm", "logarithm_1p", "polynomial"]
 
-inlined = helper(forceinline=True)
+inlined = helper(IN_ORDER, forceinline=True)
 
 LOG2_HIGH, LOG2_LOW = 0.693147180369123816490, 1.90821492927058770002e-10
 """log 2 in two parts, so that a whole multiple of the first is exact."""
@@ -39,27 +40,42 @@ def as_bits(context: Any, number: Any) -> Any:
     return types.int64(types.float64), code
 
 
+def polynomial(*coefficients: float) -> Any:
+    """Return a function for compiled ones: the polynomial with these coefficients, from the highest power on.
+
+    It writes its instructions down itself; from Numba each would take a millisecond.
+    """
+
+    @intrinsic
+    def value(context: Any, x: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            (at,) = arguments
+            found, fused = at.type(coefficients[0]), ("contract",)
+            for coefficient in coefficients[1:]:
+                found = builder.fmul(found, at, flags=fused)
+                found = builder.fadd(found, at.type(coefficient), flags=fused)
+            return found
+
+        return types.float64(types.float64), code
+
+    return value
+
+
+exp_series = polynomial(*(1.0 / factorial(k) for k in range(13, -1, -1)))
+"""exp(f) for abs(f) <= log(2) / 2."""
+log_1p_series = polynomial(*(1.0 / k for k in range(33, 1, -2)))
+"""(artanh(s) / s - 1) / s^2 as a function of s^2, for s <= 1/3."""
+log_series = polynomial(*(1.0 / k for k in range(21, 1, -2)))
+"""The same for abs(s) <= 3 - 2 sqrt(2)."""
+
+
 @inlined
 def exponential(x: float) -> float:
     """Return exp(x) for x <= 709, zero below -708."""
     within = x if x > -708.0 else -708.0
     k = np.floor(within * 1.4426950408889634 + 0.5)
-    f = (within - k * LOG2_HIGH) - k * LOG2_LOW
-    p = 1 / 6227020800.0
-    p = p * f + 1 / 479001600.0
-    p = p * f + 1 / 39916800.0
-    p = p * f + 1 / 3628800.0
-    p = p * f + 1 / 362880.0
-    p = p * f + 1 / 40320.0
-    p = p * f + 1 / 5040.0
-    p = p * f + 1 / 720.0
-    p = p * f + 1 / 120.0
-    p = p * f + 1 / 24.0
-    p = p * f + 1 / 6.0
-    p = p * f + 0.5
-    p = p * f + 1.0
-    p = p * f + 1.0
-    return p * as_number((np.int64(k) + 1023) << 52) if x > -708.0 else 0.0  # type: ignore[call-arg]
+    series = exp_series((within - k * LOG2_HIGH) - k * LOG2_LOW)
+    return series * as_number((np.int64(k) + 1023) << 52) if x > -708.0 else 0.0  # type: ignore[call-arg]
 
 
 @inlined
@@ -67,23 +83,8 @@ def logarithm_1p(e: float) -> float:
     """Return log(1 + e) for 0 <= e <= 1, as 2 artanh(e / (2 + e))."""
     s = e / (2 + e)
     q = s * s
-    p = 1 / 33.0
-    p = p * q + 1 / 31.0
-    p = p * q + 1 / 29.0
-    p = p * q + 1 / 27.0
-    p = p * q + 1 / 25.0
-    p = p * q + 1 / 23.0
-    p = p * q + 1 / 21.0
-    p = p * q + 1 / 19.0
-    p = p * q + 1 / 17.0
-    p = p * q + 1 / 15.0
-    p = p * q + 1 / 13.0
-    p = p * q + 1 / 11.0
-    p = p * q + 1 / 9.0
-    p = p * q + 1 / 7.0
-    p = p * q + 1 / 5.0
-    p = p * q + 1 / 3.0
-    return 2 * s + 2 * s * q * p
+    found: float = 2 * s + 2 * s * q * log_1p_series(q)
+    return found
 
 
 @inlined
@@ -94,14 +95,4 @@ def logarithm(u: float) -> float:
     m = as_number(as_bits(u) - (k << 52))
     s = (m - 1) / (m + 1)
     q = s * s
-    p = 1 / 21.0
-    p = p * q + 1 / 19.0
-    p = p * q + 1 / 17.0
-    p = p * q + 1 / 15.0
-    p = p * q + 1 / 13.0
-    p = p * q + 1 / 11.0
-    p = p * q + 1 / 9.0
-    p = p * q + 1 / 7.0
-    p = p * q + 1 / 5.0
-    p = p * q + 1 / 3.0
-    return (2 * s + 2 * s * q * p + k * LOG2_LOW) + k * LOG2_HIGH
+    return (2 * s + 2 * s * q * log_series(q) + k * LOG2_LOW) + k * LOG2_HIGH

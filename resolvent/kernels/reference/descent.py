@@ -33,85 +33,11 @@ __all__ = [
     "columns_gram",
     "correlate",
     "gram_answer",
-    "gram_face_step",
-    "gram_rounds",
     "has_repeats",
     "sweeps_dense",
+    "sweeps_gram",
     "sweeps_sparse",
 ]
-
-
-def gram_rounds(
-    H: Array,
-    g: Array,
-    x: Array,
-    weight: Array,
-    ridge: Array,
-    lower: Array,
-    upper: Array,
-    sweeps: int,
-    tolerance: float,
-    most: int,
-    unsettled: float,
-    signs: Array,
-    change: Array,
-) -> int:
-    """Sweep over a block of given H, in rounds of so many `sweeps`, until its face is known; return how many rounds.
-
-    It is where two rounds agree on the signs of coordinates between their bounds (1 where nothing is penalised) but for
-    a part `unsettled` of those that are not zero. The rounds also end where a sweep changes no gradient by more than
-    `tolerance`, or after `most` of them. x, the gradient g of the smooth part, the signs, and the largest change (1,)
-    of the last sweep are updated. Work of a sweep: 10 flops a coordinate, 2 m more where one moves.
-    """
-
-    def move(i: int, d: float) -> None:
-        g[:] += d * H[i, : len(g)]
-
-    made, before, diagonal, term = 0, None, H.diagonal()[: len(x)], (weight, ridge, lower, upper)
-    while made < most:
-        change[0] = _sweeps(lambda i: float(g[i]), move, diagonal, x, term, sweeps, tolerance, False)
-        made += 1
-        if change[0] <= tolerance:
-            break
-        signs[:] = np.where((x <= lower) | (x >= upper), 0, np.where(weight == 0, 1, np.sign(x)))
-        if before is not None and np.count_nonzero(signs != before) <= unsettled * np.count_nonzero(signs):
-            break
-        before = signs.copy()
-    return made
-
-
-def gram_face_step(
-    H: Array,
-    g: Array,
-    x: Array,
-    weight: Array,
-    ridge: Array,
-    lower: Array,
-    upper: Array,
-    signs: Array,
-    face: Array,
-    d: Array,
-    parts: int,
-    moved: Array,
-    change: Array,
-) -> None:
-    """Take the first of the steps d, d / 2, d / 4, ..., cut where signs change and at bounds, that lowers the model.
-
-    The face (f,) has the places where the signs are not 0; d (f,) is a step on it. So many `parts` are tried at most;
-    g follows x. moved (f,) and change become the last step that was tried and what it does to g. Work: 2 f m each.
-    """
-    old, w, e = x[face], weight[face], ridge[face]
-    for k in range(parts):
-        new = old + 0.5**k * d
-        new[(new * signs[face] < 0) & (w > 0)] = 0
-        new = np.clip(new, lower[face], upper[face])
-        moved[:] = new - old
-        change[:] = moved @ H[face, : len(x)]
-        term = w @ (np.abs(new) - np.abs(old)) + 0.5 * e @ (moved * (new + old))
-        if moved @ g[face] + 0.5 * moved @ change[face] + term < 0:
-            x[face] += moved
-            g += change
-            return
 
 
 def gram_answer(
@@ -160,7 +86,7 @@ def bent_sweeps(
     """Sweep over a block of given H with a penalty that is not convex: kinds and formulas are those of `prox`.
 
     Each coordinate goes to its global minimiser, of the model with the larger one of H_ii and its bound. x, g and the
-    largest change (1,) of the last sweep are updated. Work: as that of `gram_rounds`.
+    largest change (1,) of the last sweep are updated. Work: as that of `sweeps_gram`.
     """
     m = len(x)
     for _ in range(sweeps):
@@ -177,6 +103,30 @@ def bent_sweeps(
                 change[0] = max(change[0], abs(d) * h)
         if change[0] <= tolerance:
             break
+
+
+def sweeps_gram(
+    H: Array,
+    g: Array,
+    x: Array,
+    weight: Array,
+    ridge: Array,
+    lower: Array,
+    upper: Array,
+    sweeps: int,
+    tolerance: float,
+    change: Array,
+) -> None:
+    """Sweep over a block of given H; x, the gradient g of the smooth part and the largest change are updated.
+
+    Work: 10 flops a coordinate, 2 m more where one moves.
+    """
+
+    def move(i: int, d: float) -> None:
+        g[:] += d * H[i, : len(g)]
+
+    h, term = H.diagonal()[: len(x)], (weight, ridge, lower, upper)
+    change[0] = _sweeps(lambda i: float(g[i]), move, h, x, term, sweeps, tolerance, False)
 
 
 def sweeps_dense(
@@ -271,20 +221,18 @@ def columns_gram(
     data: Array, indices: Array, indptr: Array, places: Array, starts: Array, positions: Array, values: Array,
     curvature: Array, first: int, m: int, H: Array,
 ) -> None:  # fmt: skip
-    """Add columns of A_b^T D A_b to H, for m columns of a sparse A: those from the first one on, without what lies
-    above the diagonal in its square.
+    """Add rows of A_b^T D A_b to H, for m columns of a sparse A: those from the first one on, up to the diagonal.
 
-    These columns are needed by rows too: starts (n + 1,), positions, values (entries,). Where starts are zeros, as
-    before a first call, they are written. Work: for each entry, the entries of its row in them.
+    The columns are needed by rows too: starts (n + 1,), positions, values (entries,). Where starts are zeros, as before
+    a first call, they are written. Work: for each entry, those of its row, half of them where first = 0.
     """
     block = _block(data, indices, indptr, places, len(starts) - 1)
     if starts[-1] == 0:
-        rows = block[:, first:].tocsr()
-        starts[:], positions[:], values[:] = rows.indptr, first + rows.indices, rows.data
+        rows = block.tocsr()
+        starts[:], positions[:], values[:] = rows.indptr, rows.indices, rows.data
     block = block.toarray()
     found = (block * np.broadcast_to(curvature, len(block))[:, None]).T @ block
-    H[:first, first:m] += found[:first, first:]
-    H[first:m, first:m] += np.tril(found[first:, first:])
+    H[first:m, :m] += np.tril(found)[first:]
 
 
 def _block(data: Array, indices: Array, indptr: Array, places: Array, n: int) -> Any:
@@ -332,14 +280,14 @@ def _blocks(rng: np.random.Generator, dtype: Any) -> list[tuple[Array, Array, tu
     return made
 
 
-def _gram_rounds(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+def _sweeps_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
-    for m, sweeps, unsettled in ((0, 2, 0.0), (1, 1, 0.0), (8, 1, 0.1), (12, 3, 0.0)):
+    for m, sweeps in ((0, 2), (1, 1), (8, 1), (12, 3)):
         A = rng.standard_normal((2 * m, m)).astype(dtype)
         term = [np.full(m, v, dtype) for v in (0.5, 0.1, -0.5, np.inf)]
         term[0][: m // 4] = 0
-        g, x, change = rng.standard_normal(m).astype(dtype), np.zeros(m, dtype), np.zeros(1, dtype)
-        made.append((np.pad(A.T @ A, (0, int(m > 1))), g, x, *term, sweeps, 1e-6, 5, unsettled, np.zeros(m), change))
+        g, x = rng.standard_normal(m).astype(dtype), np.zeros(m, dtype)
+        made.append((np.pad(A.T @ A, (0, int(m > 1))), g, x, *term, sweeps, 1e-6, np.zeros(1, dtype)))
     return made
 
 
@@ -357,22 +305,9 @@ def _gram_answer(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     return made
 
 
-def _gram_face_step(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    made = []
-    for H, g, x, *term, _, _, _, _, signs, _ in _gram_rounds(rng, dtype):
-        m = len(x)
-        x[:] = rng.standard_normal(m).clip(-0.4, 1)
-        signs[: m // 2] = np.sign(x[: m // 2])
-        face = np.flatnonzero(signs)
-        for length in (0.01, 1.0, 5.0):
-            d, change = -length * g[face], np.zeros(m, dtype)
-            made.append((H, g, x, *term, signs, face, d, 4, np.zeros_like(d), change))
-    return made
-
-
 def _bent_sweeps(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
-    for H, g, x, weight, *_ in _gram_rounds(rng, dtype):
+    for H, g, x, weight, *_ in _sweeps_gram(rng, dtype):
         for kind in (MCP, SCAD, HALF):
             made.append(
                 (
@@ -424,9 +359,9 @@ def _columns_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]
     for columns, n in _sparse(rng, dtype):
         data, indices, indptr, places = columns
         m, first = len(places), len(places) // 3
-        rows = _block(data, indices, indptr, places, n)[:, first:].tocsr()
+        rows = _block(data, indices, indptr, places, n).tocsr()
         rows.sort_indices()
-        by_rows = rows.indptr.astype(np.int64), (first + rows.indices).astype(np.int32), rows.data
+        by_rows = rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data
         for known in (by_rows, tuple(np.zeros_like(v) for v in by_rows)):
             for curvature in (rng.random(1), rng.random(n)):
                 H = rng.random((m + 1, m + 1)).astype(dtype)
@@ -465,9 +400,8 @@ EXAMPLES: dict[str, Callable[..., Any]] = {
     "columns_gram": _columns_gram,
     "correlate": _correlate,
     "gram_answer": _gram_answer,
-    "gram_face_step": _gram_face_step,
-    "gram_rounds": _gram_rounds,
     "has_repeats": _has_repeats,
     "sweeps_dense": _sweeps_dense,
+    "sweeps_gram": _sweeps_gram,
     "sweeps_sparse": _sweeps_sparse,
 }

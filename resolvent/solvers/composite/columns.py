@@ -98,7 +98,7 @@ class SparseColumns:
 
     def __init__(self, A: Any, places: Array) -> None:
         self.places, self._A, self._arrays = places, A, (A.data, A.indices, A.indptr)
-        self._rows: Any = (0, 0), None
+        self._rows: Any = 0, None
         self._own: SparseColumns | None = None
 
     @property
@@ -142,22 +142,22 @@ class SparseColumns:
         if first == m:
             return known
         H, D = _roomy(known, m), np.ones(1, self._A.dtype) if curvature is None else curvature
-        H[:, first:] = 0
-        kernels.descent.columns_gram(*self._arrays, self.places, *self._by_rows(first), D, first, m, whole(H))
+        H[first:] = 0
+        kernels.descent.columns_gram(*self._arrays, self.places, *self._by_rows(), D, first, m, whole(H))
         square = H[first:, first:]
         square += np.tril(square, -1).T
-        H[first:, :first] = H[:first, first:].T
+        H[:first, first:] = H[first:, :first].T
         return H
 
-    def _by_rows(self, first: int) -> tuple[Array, Array, Array]:
-        """Return the columns from the first one on by rows, as `columns_gram` wrote them, or room for them."""
-        key, rows = self._rows
-        if key != (first, self.order):
-            new, indptr = self.places[first:], self._A.indptr
-            entries = int((indptr[new + 1] - indptr[new]).sum())
+    def _by_rows(self) -> tuple[Array, Array, Array]:
+        """Return the columns by rows, as `columns_gram` wrote them, or room for them."""
+        order, rows = self._rows
+        if order != self.order:
+            indptr = self._A.indptr
+            entries = int((indptr[self.places + 1] - indptr[self.places]).sum())
             starts = np.zeros(self._A.shape[0] + 1, np.int64)
             rows = starts, np.empty(entries, np.int32), np.empty(entries, self._A.dtype)
-            self._rows = (first, self.order), rows
+            self._rows = self.order, rows
         found: tuple[Array, Array, Array] = rows
         return found
 

@@ -12,6 +12,7 @@ matrix of the block, or for large blocks by conjugate gradients on the columns.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -180,17 +181,72 @@ class Block:
         return 0.0 if self.bounds is None else 0.5 * violation**2 / max(float(self.bounds.max(initial=0.0)), 1e-300)
 
 
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """Where x has given signs: there a term of a block is a quadratic.
+
+    Attributes
+    ----------
+    weight, ridge, lower, upper : array (m,)
+        Of the term.
+    free : array of bool (m,), or None
+        Where the weight is zero; None where it nowhere is.
+    bounded : bool
+    """
+
+    weight: Array
+    ridge: Array
+    lower: Array
+    upper: Array
+    free: Array | None
+    bounded: bool
+
+    @staticmethod
+    def of(term: tuple[Array, ...]) -> Faces:
+        weight, ridge, lower, upper = term
+        free = weight == 0
+        bounded = (lower > -np.inf).any() or (upper < np.inf).any()
+        return Faces(weight, ridge, lower, upper, free if free.any() else None, bool(bounded))
+
+    def part(self, places: Array) -> Faces:
+        lower, upper = (self.lower[places], self.upper[places]) if self.bounded else (self.lower, self.upper)
+        free = None if self.free is None else self.free[places]
+        return Faces(self.weight[places], self.ridge[places], lower, upper, free, self.bounded)
+
+    def signs(self, x: Array) -> Array:
+        """Return the signs of coordinates that may move, 0 at a kink or a bound; 1 where nothing is penalised."""
+        signs: Array = np.sign(x)
+        if self.free is not None:
+            signs[self.free] = 1
+        if self.bounded:
+            signs[(x <= self.lower) | (x >= self.upper)] = 0
+        return signs
+
+    def cut(self, x: Array, d: Array, signs: Array) -> Array:
+        """Return the step d, with coordinates whose sign it would change going to zero, inside the bounds."""
+        new = x + d
+        turned = new * signs < 0
+        new[turned if self.free is None else turned & ~self.free] = 0
+        return (np.minimum(np.maximum(new, self.lower), self.upper) if self.bounded else new) - x
+
+    def change(self, x: Array, moved: Array) -> float:
+        """Return by how much a step changes the absolute values."""
+        return float(self.weight @ (np.abs(x + moved) - np.abs(x)))
+
+
 # ---- the model
 
 
 def gram_minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps: int, target: float) -> None:
     """Minimise the model with the matrix H plus the term; x and the gradient g at it are updated."""
-    room, signs, change, left = whole(H), np.zeros(len(x), x.dtype), np.zeros(1, x.dtype), ROUNDS
-    while left > 0:
-        left -= kernels.descent.gram_rounds(room, g, x, *term, sweeps, target, left, UNSETTLED, signs, change)
+    room, faces, signs, change = whole(H), Faces.of(term), np.zeros(0), np.zeros(1, x.dtype)
+    for _ in range(ROUNDS):
+        kernels.descent.sweeps_gram(room, g, x, *term, sweeps, target, change)
         if change[0] <= target:
             break
-        _face_by_factor(room, g, x, term, signs)
+        before, signs = signs, faces.signs(x)
+        if _agree(before, signs):
+            _face_by_factor(room, g, x, faces, signs)
 
 
 def gram_answer(
@@ -229,69 +285,72 @@ def column_minimise(block: Block, curvature: Array, r: Array, x: Array, sweeps: 
 
     The signs at the end are kept in the block: where they still hold, a Newton step comes after the first few sweeps.
     """
-    change, steps, signs = np.zeros(1, x.dtype), TRUNCATED, block.signs
+    change, steps, signs, faces = np.zeros(1, x.dtype), TRUNCATED, block.signs, Faces.of(block.term)
     columns, settled = block.columns.together(), len(signs) == block.order
     h = columns.diagonal(curvature)
     for _ in range(ROUNDS):
         count = min(sweeps, SETTLED) if settled else sweeps
         columns.sweep(curvature, r, h, x, *block.term, count, target, change)
-        before, signs = signs, _signs(x, block.term)
+        before, signs = signs, faces.signs(x)
         if change[0] <= target:
             break
-        if len(before) == len(signs) and np.count_nonzero(signs != before) <= UNSETTLED * np.count_nonzero(signs):
-            _face_by_conjugate_gradients(columns, block.term, curvature, r, h, x, signs, steps, target)
+        if _agree(before, signs):
+            _face_by_conjugate_gradients(columns, faces, curvature, r, h, x, signs, steps, target)
             steps, settled = 2 * steps, True
     block.signs = signs
 
 
-def _signs(x: Array, term: tuple[Array, ...]) -> Array:
-    """Return the signs of coordinates that are free to move, 0 at a kink or a bound; 1 where nothing is penalised."""
-    weight, _, lower, upper = term
-    signs = np.where(weight == 0, 1.0, np.sign(x))
-    signs[(x <= lower) | (x >= upper)] = 0
-    return signs
+def _agree(before: Array, signs: Array) -> bool:
+    """Whether the signs of two rounds are the same but for a few, so that their face is worth a Newton step."""
+    most = UNSETTLED * np.count_nonzero(signs)
+    return len(before) == len(signs) and bool(np.count_nonzero(signs != before) <= most)
 
 
-def _face_by_factor(H: Array, g: Array, x: Array, term: tuple[Array, ...], signs: Array) -> None:
+def _face_by_factor(H: Array, g: Array, x: Array, faces: Faces, signs: Array) -> None:
     """Take a Newton step on the face, or the largest of its PARTS that lowers the model, cut where signs change."""
-    face = np.flatnonzero(signs)
-    if len(face) == 0:
+    places = np.flatnonzero(signs)
+    if len(places) == 0:
         return
-    weight, ridge = term[0][face], term[1][face]
-    matrix = H[face[:, None], face]
-    matrix.reshape(-1)[:: len(face) + 1] += ridge
-    d = factored(matrix, -(g[face] + weight * signs[face] + ridge * x[face]))
-    if d is not None:
-        moved, change = np.empty_like(d), np.empty_like(x)
-        kernels.descent.gram_face_step(H, g, x, *term, signs, face, d, PARTS, moved, change)
+    at, held, face = x[places], signs[places], faces.part(places)
+    matrix, slope = H[places[:, None], places], g[places] + face.ridge * at
+    matrix.reshape(-1)[:: len(places) + 1] += face.ridge
+    d = factored(matrix, -(slope + face.weight * held))
+    if d is None:
+        return
+    for k in range(PARTS):
+        moved = face.cut(at, 0.5**k * d, held)
+        if (slope + 0.5 * (matrix @ moved)) @ moved + face.change(at, moved) < 0:
+            step = np.zeros_like(x)
+            step[places] = moved
+            x += step
+            g += H[: len(x), : len(x)] @ step
+            break
 
 
 def factored(matrix: Array, right: Array) -> Array | None:
-    """Solve with a symmetric matrix, damped where it is not definite; None where that does not help."""
+    """Solve with a symmetric matrix, to which damping is added where it is not definite; None if that does not help."""
     solve = lapack.dposv if matrix.dtype == np.float64 else lapack.sposv
     _, d, info = solve(matrix.T, right, lower=1)  # in the order that LAPACK wants
     if info:
         diagonal = matrix.reshape(-1)[:: len(matrix) + 1]
         diagonal += DAMPING * max(float(diagonal.mean()), 1e-300)
-        _, d, info = solve(matrix.T, right, lower=1, overwrite_a=1)
+        _, d, info = solve(matrix.T, right, lower=1)
     return None if info else d
 
 
 def _face_by_conjugate_gradients(
-    columns: Any, term: tuple[Array, ...], curvature: Array, r: Array, h: Array, x: Array, signs: Array, steps: int,
-    target: float,
-) -> None:  # fmt: skip
+    columns: Any, faces: Faces, curvature: Array, r: Array, h: Array, x: Array, signs: Array, steps: int, target: float
+) -> None:
     """Take an inexact Newton step on the face, of so many steps of conjugate gradients, as `_face_by_factor` does."""
-    weight, ridge, _, _ = term
-    face = np.flatnonzero((signs != 0) & (h + ridge > DAMPING * h.max()))
-    columns = columns.part(face)
-    right = -(columns.correlate(r) + weight[face] * signs[face] + ridge[face] * x[face])
-    d, left = np.zeros_like(right), right.copy()
-    inverse = 1 / np.maximum(h[face] + ridge[face], np.finfo(x.dtype).tiny)
+    places = np.flatnonzero((signs != 0) & (h + faces.ridge > DAMPING * h.max()))
+    at, held, face, columns = x[places], signs[places], faces.part(places), columns.part(places)
+    slope = columns.correlate(r) + face.ridge * at
+    left = -(slope + face.weight * held)
+    d, inverse = np.zeros_like(left), 1 / np.maximum(h[places] + face.ridge, np.finfo(x.dtype).tiny)
     direction = inverse * left
     rz = float(left @ direction)
-    for _ in range(min(steps, len(face))):
-        product = columns.correlate(curvature * columns.predict(direction)) + ridge[face] * direction
+    for _ in range(min(steps, len(places))):
+        product = columns.correlate(curvature * columns.predict(direction)) + face.ridge * direction
         curved = float(direction @ product)
         if not curved > 0:
             break
@@ -303,24 +362,10 @@ def _face_by_conjugate_gradients(
         rz, old = float(left @ z), rz
         direction = z + rz / old * direction
     for k in range(PARTS):
-        moved = _cut(x, 0.5**k * d, term, signs, face)
+        moved = face.cut(at, 0.5**k * d, held)
         step = columns.predict(moved)
-        change = r @ step + 0.5 * curvature @ (step * step)
-        if _model_change(change, x[face], moved, weight[face], ridge[face]) < 0:
-            x[face] += moved
+        bend = curvature @ (step * step) + face.ridge @ (moved * moved)
+        if slope @ moved + 0.5 * bend + face.change(at, moved) < 0:
+            x[places] += moved
             r += curvature * step
             break
-
-
-def _cut(x: Array, d: Array, term: tuple[Array, ...], signs: Array, face: Array) -> Array:
-    """Return the step d, with coordinates whose sign it would change going to zero, inside the bounds."""
-    weight, _, lower, upper = term
-    new = x[face] + d
-    new[(new * signs[face] < 0) & (weight[face] > 0)] = 0
-    found: Array = np.clip(new, lower[face], upper[face]) - x[face]
-    return found
-
-
-def _model_change(smooth: Any, x: Array, moved: Array, weight: Array, ridge: Array) -> float:
-    new = x + moved
-    return float(smooth + weight @ (np.abs(new) - np.abs(x)) + 0.5 * ridge @ (moved * (new + x)))

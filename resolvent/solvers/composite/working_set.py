@@ -173,7 +173,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         model = problem.smooth
         exact = isinstance(model.loss, LeastSquares) and not model.sparse
         cheap = self.first is None and exact and model.n * model.p**2 <= SMALL
-        return cheap or model.p <= (self.first or FIRST)
+        return cheap or bool(model.p <= (self.first or FIRST))
 
     def step(self, problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
         if state.model is not problem.smooth:
