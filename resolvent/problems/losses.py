@@ -229,6 +229,14 @@ class Poisson(Loss):
             raise ProblemError("all targets are zero, so that an intercept has no optimum")
 
 
+LITTLE = 2000
+"""Up to so many predictions the softmax is NumPy's: to compile it takes longer than most models of that size."""
+
+
+def _softmax(z: Array) -> Any:
+    return reference if z.size <= LITTLE else kernels.losses
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Softmax(Loss):
     """phi(z, y) = log sum_c exp(z_c) - z_y, with one row of z per sample.
@@ -268,10 +276,10 @@ class Softmax(Loss):
     def _evaluate(self, z: Array, weights: Array | None, slope: Array, bend: Array) -> float:
         w = ALL_ONE if weights is None else weights
         outputs = (a if a.ndim > 1 else a[:, None] for a in (slope, bend))  # what is not wanted comes as (0,)
-        return float(kernels.losses.evaluate_softmax(z, self.targets, w, *outputs))
+        return float(_softmax(z).evaluate_softmax(z, self.targets, w, *outputs))
 
     def gap(self, z: Array, slope: Array, weights: Array | None = None) -> float:
-        return float(kernels.losses.gap_softmax(z, slope, self.targets, ALL_ONE if weights is None else weights))
+        return float(_softmax(z).gap_softmax(z, slope, self.targets, ALL_ONE if weights is None else weights))
 
     def _distributions(self, slope: Array, weights: Array | None) -> tuple[Array, Array]:
         """Return the weights and the q of slopes w (q - e_y)."""

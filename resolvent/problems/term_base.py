@@ -257,6 +257,13 @@ class ByCoordinate(Term):
 
 # ---- terms of groups
 
+LITTLE = 2000
+"""Up to so many entries formulas of groups are NumPy's: to compile them takes longer than most models of that size."""
+
+
+def _formulas(x: Array) -> Any:
+    return reference if x.size <= LITTLE else kernels.prox
+
 
 class ByGroup(Term):
     """A term whose formulas are those of groups in the kernels."""
@@ -293,7 +300,7 @@ class ByGroup(Term):
         """Return the weights of the norms and of the L1 norm."""
 
     def value(self, x: Array) -> float:
-        return float(kernels.prox.group_value(x.ravel(), *self.parameters()))
+        return float(_formulas(x).group_value(x.ravel(), *self.parameters()))
 
     def prox(self, v: Array, step: Any = 1.0) -> Array:
         out = np.empty(v.size, v.dtype)
@@ -304,7 +311,7 @@ class ByGroup(Term):
         out = np.empty(len(self.blocks), x.dtype)
         pointers, indices, weight, l1 = self.parameters()
         curvature = np.atleast_1d(np.asarray(curvature))
-        kernels.prox.group_scores(x.ravel(), gradient.ravel(), curvature, pointers, indices, weight, l1, rule, out)
+        _formulas(x).group_scores(x.ravel(), gradient.ravel(), curvature, pointers, indices, weight, l1, rule, out)
         return out
 
     def scaled(self, factor: float) -> Self:
@@ -314,7 +321,7 @@ class ByGroup(Term):
         return 0.0 if self._scale(slope) * (1 + reference.SLACK) >= 1 else np.inf
 
     def gap(self, x: Array, slope: Array) -> float:
-        return float(kernels.prox.group_gap(x.ravel(), slope.ravel(), *self.parameters()))
+        return float(_formulas(x).group_gap(x.ravel(), slope.ravel(), *self.parameters()))
 
     def null(self, slope: Array) -> Array | None:
         pointers, indices, weight, l1 = self.parameters()
@@ -333,7 +340,7 @@ class ByGroup(Term):
         return 1 / reference.group_dual_scale(slope, pointers, indices, weight, l1)
 
     def _scale(self, slope: Array) -> float:
-        return float(kernels.prox.group_dual_scale(slope.ravel(), *self.parameters()))
+        return float(_formulas(slope).group_dual_scale(slope.ravel(), *self.parameters()))
 
 
 # ---- checks

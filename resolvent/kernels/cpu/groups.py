@@ -11,11 +11,10 @@ from resolvent.kernels.cpu.compiling import REORDERED, helper, kernel
 from resolvent.kernels.cpu.descent import place
 from resolvent.typing import Array
 
-__all__ = ["sweeps_dense", "sweeps_gram", "sweeps_sparse"]
+__all__ = ["sweeps_rows", "sweeps_sparse"]
 
-compiled = kernel()  # no fastmath where it gains nothing: it compiles slower
-inside = helper()
-short = helper(REORDERED)
+compiled = kernel(REORDERED)
+inside = helper()  # no fastmath where it gains nothing: it compiles slower
 
 SECULAR = 50
 LOCAL = 20
@@ -108,26 +107,9 @@ def _sparse_group(
 
 
 @inside
-def _load(x: Array, first: int, s: int, room: Array, whole: bool) -> bool:
-    """Write x of a unit into the room, and say whether it is looked at."""
-    for i in range(s):
-        room[i] = x[first + i]
-        whole |= room[i] != 0
-    return whole
-
-
-@inside
-def _move(x: Array, i: int, to: float) -> float:
-    """Move a coordinate; return by how much."""
-    old = x[i]
-    x[i] = to
-    return np.float64(x[i]) - np.float64(old)
-
-
-@inside
 def _unit(
     u: int, room: Array, pointers: Array, norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array,
-    values: Array, bases: Array, starts: Array,
+    values: Array, bases: Array | None, starts: Array, both: bool | None,
 ) -> bool:  # fmt: skip
     """Write the minimiser of a unit behind x and g in the room, and say whether it may move."""
     q, s, w = pointers[u], pointers[u + 1] - pointers[u], np.float64(norms[u])
@@ -138,101 +120,65 @@ def _unit(
             new = min(max(_soft(h * x - room[1], np.float64(weight[q])) / whole, lower[q]), upper[q])
         room[2] = new
         return bool(new != x)
+    if bases is None:  # what follows is then not compiled, nor is what `both` is for
+        return False
     square, steep = 0.0, 0.0
     for i in range(s):
         square += room[i] * room[i]
         steep += room[s + i] * room[s + i]
     if square == 0 and steep <= w * w:
         return False
-    if weight[q] > 0:
+    if both is not None and weight[q] > 0:
         _sparse_group(room, s, values, q, bases, starts[u], w, np.float64(weight[q]))
-    else:
-        _group(room, s, values, q, bases, starts[u], w)
+        return True
+    _group(room, s, values, q, bases, starts[u], w)
     return True
 
 
-@short
-def _dot(a: Array, b: Array) -> Any:
-    total = 0.0
-    for q in range(len(b)):
-        total += a[q] * b[q]
-    return total
-
-
-@short
-def _axpy(d: Any, a: Array, b: Array) -> None:
-    for q in range(len(b)):
-        b[q] += d * a[q]
-
-
-@short
-def _weighted_axpy(d: Any, w: Array, a: Array, b: Array) -> None:
-    for q in range(len(b)):
-        b[q] += d * w[q] * a[q]
-
-
 @compiled
-def sweeps_gram(
-    H: Array, g: Array, x: Array, pointers: Array, places: Array, norms: Array, weight: Array, ridge: Array,
-    lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float,
-    widest: int, change: Array,
+def sweeps_rows(
+    rows: Array, known: bool, curvature: Array, r: Array, x: Array, pointers: Array, positions: Array, responses: Array,
+    norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array, values: Array, bases: Array | None,
+    starts: Array, both: bool | None, sweeps: int, tolerance: float, widest: int, change: Array,
 ) -> None:  # fmt: skip
-    m, largest, room = len(H), 0.0, np.empty(4 * widest)
+    n, largest, plain, room = rows.shape[1], 0.0, len(curvature) == 1, np.empty(4 * widest)
     for sweep in range(sweeps):
         whole = sweep == 0 or largest <= tolerance
         largest = 0.0
         for u in range(len(norms)):
             first, s = pointers[u], pointers[u + 1] - pointers[u]
-            if not _load(x, first, s, room, whole):
+            some = whole
+            for i in range(s):
+                room[i] = x[first + i]
+                some |= room[i] != 0
+            if not some:
                 continue
             for i in range(s):
-                room[s + i] = g[places[first + i]]
-            if not _unit(u, room, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
-                continue
-            length, top = 0.0, 0.0
-            for i in range(s):
-                d = _move(x, first + i, room[2 * s + i])
-                if d != 0:
-                    place = places[first + i]
-                    j = place % m
-                    _axpy(d, H[j], g[place - j : place - j + m])
-                    length += d * d
-                    top = max(top, np.float64(values[first + i] + ridge[first + i]))
-            largest = max(largest, sqrt(length) * top)
-        if whole:
-            change[0] = largest
-            if largest <= tolerance:
-                break
-
-
-@compiled
-def sweeps_dense(
-    A: Array, curvature: Array, r: Array, x: Array, pointers: Array, positions: Array, responses: Array, norms: Array,
-    weight: Array, ridge: Array, lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int,
-    tolerance: float, widest: int, change: Array,
-) -> None:  # fmt: skip
-    n, largest, plain, room = len(A), 0.0, len(curvature) == 1, np.empty(4 * widest)
-    for sweep in range(sweeps):
-        whole = sweep == 0 or largest <= tolerance
-        largest = 0.0
-        for u in range(len(norms)):
-            first, s = pointers[u], pointers[u + 1] - pointers[u]
-            if not _load(x, first, s, room, whole):
-                continue
-            for i in range(s):
-                base = responses[first + i] * n
-                room[s + i] = _dot(A[:, positions[first + i]], r[base : base + n])
-            if not _unit(u, room, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
+                j, base = positions[first + i], responses[first + i] * n
+                if known:
+                    room[s + i] = r[base + j]
+                else:
+                    part, total = r[base : base + n], 0.0
+                    for q in range(n):
+                        total += rows[j, q] * part[q]
+                    room[s + i] = total
+            if not _unit(u, room, pointers, norms, weight, ridge, lower, upper, values, bases, starts, both):
                 continue
             length, top = 0.0, 0.0
             for i in range(s):
-                d = _move(x, first + i, room[2 * s + i])
+                old = np.float64(x[first + i])
+                x[first + i] = room[2 * s + i]
+                d = np.float64(x[first + i]) - old
                 if d != 0:
-                    base = responses[first + i] * n
+                    j, base = positions[first + i], responses[first + i] * n
+                    part = r[base : base + n]
                     if plain:
-                        _axpy(d * curvature[0], A[:, positions[first + i]], r[base : base + n])
+                        by = d * curvature[0]
+                        for q in range(n):
+                            part[q] += by * rows[j, q]
                     else:
-                        _weighted_axpy(d, curvature, A[:, positions[first + i]], r[base : base + n])
+                        for q in range(n):
+                            part[q] += d * curvature[q] * rows[j, q]
                     length += d * d
                     top = max(top, np.float64(values[first + i] + ridge[first + i]))
             largest = max(largest, sqrt(length) * top)
@@ -246,7 +192,8 @@ def sweeps_dense(
 def sweeps_sparse(
     data: Array, indices: Array, indptr: Array, n: int, curvature: Array, r: Array, x: Array, pointers: Array,
     positions: Array, responses: Array, norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array,
-    values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float, widest: int, change: Array,
+    values: Array, bases: Array | None, starts: Array, both: bool | None, sweeps: int, tolerance: float, widest: int,
+    change: Array,
 ) -> None:  # fmt: skip
     largest, stride, room = 0.0, 0 if len(curvature) == 1 else 1, np.empty(4 * widest)
     for sweep in range(sweeps):
@@ -254,18 +201,24 @@ def sweeps_sparse(
         largest = 0.0
         for u in range(len(norms)):
             first, s = pointers[u], pointers[u + 1] - pointers[u]
-            if not _load(x, first, s, room, whole):
+            some = whole
+            for i in range(s):
+                room[i] = x[first + i]
+                some |= room[i] != 0
+            if not some:
                 continue
             for i in range(s):
                 j, base, g = positions[first + i], responses[first + i] * n, r[0] * 0
                 for q in range(place(indptr[j]), place(indptr[j + 1])):
                     g += data[q] * r[place(base + indices[q])]
                 room[s + i] = g
-            if not _unit(u, room, pointers, norms, weight, ridge, lower, upper, values, bases, starts):
+            if not _unit(u, room, pointers, norms, weight, ridge, lower, upper, values, bases, starts, both):
                 continue
             length, top = 0.0, 0.0
             for i in range(s):
-                d = _move(x, first + i, room[2 * s + i])
+                old = np.float64(x[first + i])
+                x[first + i] = room[2 * s + i]
+                d = np.float64(x[first + i]) - old
                 if d != 0:
                     j, base = positions[first + i], responses[first + i] * n
                     for q in range(place(indptr[j]), place(indptr[j + 1])):

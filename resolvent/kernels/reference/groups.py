@@ -11,8 +11,9 @@ than one coordinate have no ridge and no bounds, and one weight; the `widest` ha
 
 A sweep minimises the model in one unit after the other. The block of H that belongs to a unit comes as its eigenvalues,
 `values`, and eigenvectors in the columns of the matrix at ``bases[starts[u]:]``, by rows; a negative start says that
-the block is diagonal. With c = V^T (H x - g), the minimiser of a unit without weight is zero where norm2(c) <= norms_u,
-and else V u with u_i = c_i t / (values_i t + norms_u), where its norm t solves
+the block is diagonal. Bases are None where no unit has more than one coordinate, and `both` is None where none of these
+has a weight: compiled kernels are then shorter. With c = V^T (H x - g), the minimiser of a unit without weight is zero
+where norm2(c) <= norms_u, and else V u with u_i = c_i t / (values_i t + norms_u), where its norm t solves
 
     sum_i (c_i / (values_i t + norms_u))^2 = 1.
 
@@ -30,7 +31,7 @@ import scipy.sparse as sp
 
 from resolvent.typing import Array
 
-__all__ = ["sweeps_dense", "sweeps_gram", "sweeps_sparse"]
+__all__ = ["sweeps_rows", "sweeps_sparse"]
 
 SECULAR = 50
 """Newton steps for the norm of a unit; five are usual."""
@@ -38,47 +39,31 @@ LOCAL = 20
 """Proximal gradient steps inside a unit that has a weight."""
 
 
-def sweeps_gram(
-    H: Array, g: Array, x: Array, pointers: Array, places: Array, norms: Array, weight: Array, ridge: Array,
-    lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float,
-    widest: int, change: Array,
+def sweeps_rows(
+    rows: Array, known: bool, curvature: Array, r: Array, x: Array, pointers: Array, positions: Array, responses: Array,
+    norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array, values: Array, bases: Array | None,
+    starts: Array, both: bool | None, sweeps: int, tolerance: float, widest: int, change: Array,
 ) -> None:  # fmt: skip
     """Sweep over the units until the largest change of a gradient is at most `tolerance`, or so many times.
 
     The first sweep is over all units, and so is one after a sweep of no larger change; the others leave out units that
-    are zero. x and g, the gradient of the smooth part, are updated; the largest change of the last sweep over all is
-    written into change (1,). Work: 4 s^2 flops for a unit of s coordinates, 2 s m more where it moves.
+    are zero. x and r are updated; the largest change of the last sweep over all is written into change (1,).
+
+    With `known`, the rows are those of H, and r is the gradient of the smooth part. Else they are the columns of a
+    dense A with H = A^T diag(curvature) A, and r has the derivatives of the model in the predictions. It has one part
+    for each response; coordinate i stands for row positions[i] in that of responses[i]. A curvature of one entry is
+    that of all samples; `known` takes one of 1. Work: 4 s^2 flops for a unit of s coordinates, 2 s m more where it
+    moves; by columns 2 n s, and 3 n s more where it moves.
     """
-    m = len(H)
-
-    def move(places: Array, d: Array) -> None:
-        for place, by in zip(places, d, strict=True):
-            row = place - place % m
-            g[row : row + m] += by * H[place % m]
-
-    term = norms, weight, ridge, lower, upper, values, bases, starts
-    change[0] = _sweeps(lambda i: g[places[i]], lambda i, d: move(places[i], d), x, pointers, term, sweeps, tolerance)
-
-
-def sweeps_dense(
-    A: Array, curvature: Array, r: Array, x: Array, pointers: Array, positions: Array, responses: Array, norms: Array,
-    weight: Array, ridge: Array, lower: Array, upper: Array, values: Array, bases: Array, starts: Array, sweeps: int,
-    tolerance: float, widest: int, change: Array,
-) -> None:  # fmt: skip
-    """As `sweeps_gram` for H = A^T diag(curvature) A, over columns of a dense A in Fortran order.
-
-    Carried in place of g is r (k n,), the derivatives of the model in the predictions of k responses, one after the
-    other; x has one entry per coordinate, the one of column positions[i] for responses[i]. A curvature of one entry is
-    that of all samples. Work: 2 n s + 4 s^2 flops for a unit, 3 n s more where it moves.
-    """
-    n = len(A)
+    n = rows.shape[1]
 
     def gradient(chosen: Array) -> Array:
-        return np.array([A[:, positions[i]] @ r[responses[i] * n : (responses[i] + 1) * n] for i in chosen])
+        parts = [(positions[i], r[responses[i] * n : (responses[i] + 1) * n]) for i in chosen]
+        return np.array([part[j] if known else rows[j] @ part for j, part in parts])
 
     def move(chosen: Array, d: Array) -> None:
         for i, by in zip(chosen, d, strict=True):
-            r[responses[i] * n : (responses[i] + 1) * n] += by * curvature * A[:, positions[i]]
+            r[responses[i] * n : (responses[i] + 1) * n] += by * curvature * rows[positions[i]]
 
     term = norms, weight, ridge, lower, upper, values, bases, starts
     change[0] = _sweeps(gradient, move, x, pointers, term, sweeps, tolerance)
@@ -87,12 +72,13 @@ def sweeps_dense(
 def sweeps_sparse(
     data: Array, indices: Array, indptr: Array, n: int, curvature: Array, r: Array, x: Array, pointers: Array,
     positions: Array, responses: Array, norms: Array, weight: Array, ridge: Array, lower: Array, upper: Array,
-    values: Array, bases: Array, starts: Array, sweeps: int, tolerance: float, widest: int, change: Array,
+    values: Array, bases: Array | None, starts: Array, both: bool | None, sweeps: int, tolerance: float, widest: int,
+    change: Array,
 ) -> None:  # fmt: skip
-    """As `sweeps_dense`, for a sparse A of n rows by columns. Work: as there, with the entries of a column for n."""
+    """As `sweeps_rows`, for a sparse A of n rows by columns. Work: as there, with the entries of a column for n."""
     A = sp.csc_array((data, indices, indptr), shape=(n, len(indptr) - 1)).toarray()
-    tail = (norms, weight, ridge, lower, upper, values, bases, starts, sweeps, tolerance, widest, change)
-    sweeps_dense(A, curvature, r, x, pointers, positions, responses, *tail)
+    tail = (norms, weight, ridge, lower, upper, values, bases, starts, both, sweeps, tolerance, widest, change)
+    sweeps_rows(A.T, False, curvature, r, x, pointers, positions, responses, *tail)
 
 
 def _sweeps(
@@ -100,7 +86,7 @@ def _sweeps(
     move: Callable[[Array, Array], None],
     x: Array,
     pointers: Array,
-    term: tuple[Array, ...],
+    term: tuple[Any, ...],
     sweeps: int,
     tolerance: float,
 ) -> float:
@@ -113,7 +99,8 @@ def _sweeps(
             at, lam, s = np.arange(len(x))[b], values[b].astype(np.float64), pointers[u + 1] - pointers[u]
             if not whole and not x[at].any():
                 continue
-            V = bases[starts[u] : starts[u] + s * s].reshape(s, s) if starts[u] >= 0 else np.eye(s)
+            full = bases is not None and starts[u] >= 0
+            V = bases[starts[u] : starts[u] + s * s].reshape(s, s) if full else np.eye(s)
             own = weight[b], ridge[b], lower[b], upper[b]
             new = _minimiser(x[at].astype(np.float64), gradient(at).astype(np.float64), lam, V, float(norms[u]), own)
             d = new.astype(x.dtype) - x[at]
@@ -211,35 +198,40 @@ def _models(rng: np.random.Generator, dtype: Any) -> list[tuple[Array, ...]]:
     return [tuple(a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays) for arrays in made]
 
 
-def _sweeps_gram(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
-    made = []
-    for A, x, pointers, positions, responses, *term in _models(rng, dtype):
-        g = rng.standard_normal(len(x)).astype(dtype)
-        places = positions + A.shape[1] * responses
-        made.append((A.T @ A, g, x, pointers, places, *term, 2, 1e-9, 4, np.zeros(1, dtype)))
-    return made
+def _with_bases(pointers: Array, term: list[Array]) -> list[Any]:
+    """Return the term with None where no unit has more than one coordinate, or none of these a weight."""
+    wide = np.repeat(np.diff(pointers) > 1, np.diff(pointers))
+    return [*term[:6], term[6] if wide.any() else None, term[7], True if term[1][wide].any() else None]
 
 
-def _sweeps_dense(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+def _columns(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
     for at, (A, x, pointers, positions, responses, *term) in enumerate(_models(rng, dtype)):
         r = rng.standard_normal(len(A) * (responses.max(initial=0) + 1)).astype(dtype)
         curvature = (np.ones(1) if at % 2 else rng.random(len(A))).astype(dtype)
-        tail = (x, pointers, positions, responses, *term, 2, 1e-9, 4, np.zeros(1, dtype))
-        made.append((np.asfortranarray(A), curvature, r, *tail))
+        tail = (x, pointers, positions, responses, *_with_bases(pointers, term), 2, 1e-9, 4, np.zeros(1, dtype))
+        made.append((A, curvature, r, *tail))
+    return made
+
+
+def _sweeps_rows(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
+    made: list[tuple[Any, ...]] = [(np.ascontiguousarray(A.T), False, *rest) for A, *rest in _columns(rng, dtype)]
+    for A, x, pointers, positions, responses, *term in _models(rng, dtype):
+        g = rng.standard_normal(len(x)).astype(dtype)
+        tail = (pointers, positions, responses, *_with_bases(pointers, term), 2, 1e-9, 4, np.zeros(1, dtype))
+        made.append((A.T @ A, True, np.ones(1, dtype), g, x, *tail))
     return made
 
 
 def _sweeps_sparse(rng: np.random.Generator, dtype: Any) -> list[tuple[Any, ...]]:
     made = []
-    for A, *rest in _sweeps_dense(rng, dtype):
+    for A, *rest in _columns(rng, dtype):
         columns = sp.csc_array(A)
         made.append((columns.data, columns.indices, columns.indptr, len(A), *rest))
     return made
 
 
 EXAMPLES: dict[str, Callable[..., Any]] = {
-    "sweeps_dense": _sweeps_dense,
-    "sweeps_gram": _sweeps_gram,
+    "sweeps_rows": _sweeps_rows,
     "sweeps_sparse": _sweeps_sparse,
 }

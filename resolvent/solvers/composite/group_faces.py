@@ -20,13 +20,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack
 
 from resolvent import kernels
-from resolvent.solvers.composite.group_model import GroupBlock, Term
+from resolvent.solvers.composite.group_model import GroupBlock, Spectra, Term
 from resolvent.solvers.composite.quadratic_model import DAMPING, factored
 from resolvent.typing import Array
 
@@ -58,6 +59,10 @@ FLAT = 1e-13
 
 DENSE = 1200
 """Faces of at most so many coordinates are factored."""
+
+LITTLE = 100_000
+"""Sparse columns of so few numbers are swept over as dense ones: one kernel less to compile."""
+ONE = np.ones(1)
 
 
 @dataclass
@@ -91,6 +96,14 @@ class Model(ABC):
         self._change = np.zeros(1)
         self._widest = int(np.diff(block.term.pointers).max(initial=1))
         self._damping = 0.0
+
+    def _units(self, position: Array, response: Array, spectra: Spectra) -> tuple[Any, ...]:
+        """Return what kernels take of the units, None where nothing is asked for."""
+        t, (values, bases, starts) = self.term, spectra
+        arrays = (t.pointers, position, response, t.norms, t.weight, t.ridge, t.lower, t.upper)
+        sizes = np.diff(t.pointers)
+        both = True if t.weight[np.repeat(sizes > 1, sizes)].any() else None
+        return (*arrays, values, bases if self._widest > 1 else None, starts, both)
 
     def minimise(self, sweeps: int, target: float) -> Array:
         """Return the coordinates at which rounds of so many sweeps change no gradient by more than the target."""
@@ -222,13 +235,12 @@ class GramModel(Model):
         super().__init__(block, x)
         self.H, self.place, self.g = H, block.place, np.zeros(block.room)
         self.g[self.place] = g
-        t = self.term
-        arrays = (t.pointers, self.place, t.norms, t.weight, t.ridge, t.lower, t.upper)
-        self._fixed = (*arrays, *block.spectra(H, None))
+        response, position = np.divmod(self.place, max(len(H), 1))
+        self._fixed = self._units(position, response, block.spectra(H, None))
 
     def _sweep(self, sweeps: int, target: float) -> None:
         tail = (*self._fixed, sweeps, target, self._widest, self._change)
-        kernels.groups.sweeps_gram(self.H, self.g, self.coordinates, *tail)
+        kernels.groups.sweeps_rows(self.H, True, ONE, self.g, self.coordinates, *tail)
 
     def _slope(self) -> Array:
         found: Array = self.g[self.place]
@@ -269,17 +281,18 @@ class ColumnModel(Model):
         self.shape = block.units.responses, len(r)
         self.r = np.ascontiguousarray(r.reshape(len(r), -1).T, np.float64).ravel()
         self.curvature = np.ones(1) if curvature is None else curvature.astype(np.float64)
-        t = self.term
-        arrays = (t.pointers, block.position, block.response, t.norms, t.weight, t.ridge, t.lower, t.upper)
-        self._fixed = (*arrays, *block.spectra(None, curvature))
+        self._fixed = self._units(block.position, block.response, block.spectra(None, curvature))
+        self._columns = block.columns
+        if block.sparse and prod(block.columns.shape) <= LITTLE:
+            self._columns = block.columns.toarray(order="F")
 
     def _sweep(self, sweeps: int, target: float) -> None:
-        A, tail = self.block.columns, (*self._fixed, sweeps, target, self._widest, self._change)
-        if self.block.sparse:
-            arrays = A.data, A.indices, A.indptr, A.shape[0]
-            kernels.groups.sweeps_sparse(*arrays, self.curvature, self.r, self.coordinates, *tail)
+        tail = (self.curvature, self.r, self.coordinates, *self._fixed, sweeps, target, self._widest, self._change)
+        A = self._columns
+        if hasattr(A, "indptr"):
+            kernels.groups.sweeps_sparse(A.data, A.indices, A.indptr, A.shape[0], *tail)
         else:
-            kernels.groups.sweeps_dense(A, self.curvature, self.r, self.coordinates, *tail)
+            kernels.groups.sweeps_rows(A.T, False, *tail)
 
     def _slope(self) -> Array:
         return self.block.correlate(self.r.reshape(self.shape).T)
