@@ -183,6 +183,21 @@ def test_sparse_does_what_dense_does(rng, kind):
     assert np.allclose(dense.x, sparse.x, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [*GROUPS, "softmax"])
+def test_large_problems_do_what_little_ones_do(rng, monkeypatch, kind):
+    """Formulas are compiled, and sparse columns stay sparse, from some size on."""
+    A, B = design(rng, share=0.3)
+    loss, term = SEVERAL.get(kind) or (lambda B: losses.LeastSquares(B[:, 0]), GROUPS[kind])
+    little = solved(problem_of(sp.csc_array(A), loss(B), term))
+    for place in ("problems.term_base", "problems.losses", "solvers.composite.group_faces"):
+        monkeypatch.setattr(f"resolvent.{place}.LITTLE", 0)
+    for M in (A, sp.csc_array(A)):
+        assert np.allclose(solved(problem_of(M, loss(B), term)).x, little.x, atol=1e-5)
+        result = rs.solve(problem_of(M, loss(B), term), GroupWorkingSet(dense=1), stop=TIGHT)
+        assert result.success
+        assert np.allclose(result.x, little.x, atol=1e-5)
+
+
 @pytest.mark.parametrize("share", [1.0, 0.3])
 @pytest.mark.parametrize(
     "kind", ["least squares", "logistic", "sparse groups", "mixed", "multi-task", "by entry", "boxes"]

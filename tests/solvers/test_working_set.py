@@ -11,6 +11,7 @@ import resolvent as rs
 from resolvent.errors import OptionError, ProblemError
 from resolvent.problems import Blocks, CompositeProblem, LinearModel, Quadratic, losses, terms
 from resolvent.solvers import WorkingSet, path, weight_grid
+from resolvent.solvers.composite.quadratic_model import gram_answer
 from resolvent.solvers.stop import Status
 
 TIGHT = rs.Stop(rtol=1e-10)
@@ -480,3 +481,32 @@ def test_faces_are_reached_by_parts_of_steps(rng):
         result = rs.solve(problem_of(A, losses.LeastSquares(b), terms.L1(weight)), WorkingSet(dense=dense), stop=TIGHT)
         assert result.success
         assert result.iterations <= 25
+
+
+@pytest.mark.parametrize("name", SEEN_TERMS)
+def test_few_columns_are_answered_at_once(rng, monkeypatch, name):
+    calls, found = [], "resolvent.solvers.composite.working_set.gram_answer"
+    monkeypatch.setattr(found, lambda *given: calls.append(len(given)) or gram_answer(*given))
+    A, b = design(rng, n=60, p=40)
+    options = {"weights": rng.random(60) + 0.1, "offset": rng.random(60) / 9}
+    problem = problem_of(A, losses.LeastSquares(b), SEEN_TERMS[name](40), **options)
+    for start in (None, rng.random(40) / 4):
+        calls.clear()
+        known = rs.solve(problem.replace(), WorkingSet(first=5), stop=rs.Stop(rtol=1e-13))
+        result = rs.solve(problem.replace(), WorkingSet(), start, stop=TIGHT)
+        assert result.success
+        assert np.allclose(result.x, known.x, atol=1e-4)
+        assert len(calls) == ("free" not in name and name != "no term")
+    state = rs.solve(problem.replace(), WorkingSet(), stop=rs.Stop(rtol=0, iterations=1)).state  # sweeps do not suffice
+    assert rs.solve(problem, WorkingSet(), start=state, stop=TIGHT).success
+
+
+def test_large_and_infinite_entries(rng):
+    """Norms of columns say whether entries are finite, unless these are so large that norms are not."""
+    A, b = design(rng, n=8, p=5)
+    A[2, 1] = 1e200
+    assert problem_of(A, losses.LeastSquares(b), terms.L1(1.0)).smooth.p == 5
+    for bad in (np.nan, np.inf, -np.inf):
+        A[2, 1] = bad
+        with pytest.raises(ProblemError, match=r"A\[2, 1\] is (nan|inf|-inf), expected finite numbers"):
+            problem_of(A, losses.LeastSquares(b), terms.L1(1.0))
