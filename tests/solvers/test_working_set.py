@@ -501,6 +501,17 @@ def test_few_columns_are_answered_at_once(rng, monkeypatch, name):
     assert rs.solve(problem, WorkingSet(), start=state, stop=TIGHT).success
 
 
+def test_many_columns_are_never_made_one_matrix(rng):
+    """Not even where a start has all of them in the working set."""
+    A, b = design(rng, n=60, p=300)
+    problem = problem_of(A, losses.LeastSquares(b), terms.ElasticNet(1e-6, 1.0))
+    first = rs.solve(problem, WorkingSet(dense=1), stop=TIGHT)
+    assert len(first.state.members) == 300
+    again = rs.solve(problem.replace(term=terms.ElasticNet(1e-6, 2.0)), WorkingSet(dense=1), start=first, stop=TIGHT)
+    assert again.success
+    assert len(again.state.H) == 0
+
+
 def test_large_and_infinite_entries(rng):
     """Norms of columns say whether entries are finite, unless these are so large that norms are not."""
     A, b = design(rng, n=8, p=5)

@@ -11,6 +11,9 @@ superlinear else (Nutini, Laradji and Schmidt 2022). One step:
    working set are a tenth as far from optimal as the worst was.
 4. One pass over A gives the gradient, and with it the duality gap.
 
+Least squares whose columns are few and dense begin with all of them, and the first step sweeps over their matrix until
+the gap meets the tolerance: one call, whose end is the answer where sweeps suffice.
+
 The model's matrix H grows with the working set, and is kept until second derivatives have changed. Terms that are not
 convex are minimised by sweeps, each coordinate to its global minimum; where such a step fails to lower the objective,
 the largest second derivatives of the loss take the place of those at x.
@@ -170,10 +173,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
 
     def _takes_all(self, problem: CompositeProblem) -> bool:
         """Whether all coordinates are in the working set from the start."""
-        model = problem.smooth
-        exact = isinstance(model.loss, LeastSquares) and not model.sparse
-        cheap = self.first is None and exact and model.n * model.p**2 <= SMALL
-        return cheap or bool(model.p <= (self.first or FIRST))
+        return bool(problem.smooth.p <= (self.first or FIRST)) or (self.first is None and _is_small(problem))
 
     def step(self, problem: CompositeProblem, state: WorkingSetState) -> WorkingSetState:
         if state.model is not problem.smooth:
@@ -205,11 +205,11 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
     def _at_once(self, problem: CompositeProblem, state: WorkingSetState) -> bool:
         """Answer least squares whose columns are few, dense and all in the working set by one call, if it can."""
         model = problem.smooth
-        if len(state.members) < model.p or model.sparse or not isinstance(model.loss, LeastSquares):
+        if not _is_small(problem) or len(state.members) < model.p or not has_sight(problem, state):
             return False
-        if not has_sight(problem, state):
-            return False
-        state.H = DenseColumns(model.A).gram(model.weights, state.H)
+        if len(state.H) < model.p:
+            state.H = DenseColumns(model.A).gram(model.weights, state.H)
+            problem.counts["columns"] += model.p
         x, g = state.x.copy(), state.gradient.copy()
         c, residuals = state.H @ x - g, state.z - model.loss.targets
         squares = -float(state.theta @ residuals) - float(x @ (g - c))
@@ -386,6 +386,13 @@ def refusal(problem: CompositeProblem) -> str:
     if not problem.term.convex and problem.smooth.lipschitz is None:
         return f"WorkingSet needs a loss with bounded curvature for {type(problem.term).__name__}, which is not convex"
     return ""
+
+
+def _is_small(problem: CompositeProblem) -> bool:
+    """Whether these are least squares of which a matrix of all columns costs no more than a step does besides."""
+    model = problem.smooth
+    exact = isinstance(model.loss, LeastSquares) and not model.sparse
+    return exact and bool(model.p <= FIRST or model.n * model.p**2 <= SMALL)
 
 
 def _not_held(problem: CompositeProblem, w: Array) -> Array:
