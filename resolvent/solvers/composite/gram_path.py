@@ -19,7 +19,7 @@ from resolvent import kernels
 from resolvent.problems.composite import CompositeProblem
 from resolvent.problems.losses import LeastSquares
 from resolvent.solvers.composite.follow import result_of
-from resolvent.solvers.composite.quadratic_model import AT_ONCE, MARGIN, coefficients, gram_answer, gram_minimise
+from resolvent.solvers.composite.quadratic_model import MARGIN, coefficients, gram_answer, gram_minimise
 from resolvent.solvers.composite.working_set import WorkingSet
 from resolvent.solvers.composite.working_set_state import WorkingSetState, scales_into_dual
 from resolvent.solvers.result import Result
@@ -91,8 +91,8 @@ class Walker:
         term, swept = problem.term.parameters(problem.shape)[1:5], 0
         if len(self.x) <= SMALL:
             at = (self.G, self.diagonal, self.x, self.gradient, self.c, self.squares)
-            swept = gram_answer(*at, term, tolerance, self.solver)
-            if swept < AT_ONCE:
+            swept, found = gram_answer(*at, term, tolerance, self.solver)
+            if found:
                 return swept
         for step in range(swept, STEPS):
             squares = max(self.squares - self.c @ self.x + self.x @ self.gradient, 0.0)

@@ -27,7 +27,6 @@ from resolvent.solvers.composite.columns import DenseColumns, SparseColumns, who
 from resolvent.typing import Array, Point
 
 __all__ = [
-    "AT_ONCE",
     "DAMPING",
     "MARGIN",
     "Block",
@@ -59,8 +58,8 @@ PARTS = 6
 ROUNDS = 200
 """Rounds of sweeps on one model."""
 
-AT_ONCE = 8
-"""Rounds of sweeps in which one call tries to find the answer."""
+AT_ONCE, MOST, CHEAP = 8, 50, 400_000
+"""Rounds of sweeps in which one call tries to find the answer; up to the second where these are so many products."""
 
 MARGIN = 0.5
 """Of the tolerance that a gap has to meet which is known by a matrix alone: the rest is for rounding."""
@@ -252,18 +251,21 @@ def gram_minimise(H: Array, g: Array, x: Array, term: tuple[Array, ...], sweeps:
 def gram_answer(
     G: Array, diagonal: Array, x: Array, g: Array, c: Array, squares: float, term: tuple[Array, ...], tolerance: float,
     solver: Any,
-) -> int:  # fmt: skip
+) -> tuple[int, bool]:  # fmt: skip
     """Sweep over all coordinates of least squares with the matrix G until the gap is well below the tolerance.
 
     x and the gradient g = G x - c there are updated; `squares` is y^T W y. One call: the way for small problems.
 
     Returns
     -------
-    int
-        Rounds, AT_ONCE where sweeps alone do not suffice.
+    rounds : int
+    found : bool
+        Whether sweeps alone suffice.
     """
-    room, how = (np.empty(len(x)), np.empty(3)), (MARGIN * tolerance, solver.accuracy, solver.sweeps, AT_ONCE)
-    return int(kernels.descent.gram_answer(G, diagonal, x, g, c, squares, *term, *how, *room))
+    most = min(max(CHEAP // (solver.sweeps * max(len(x), 1) ** 2), AT_ONCE), MOST)
+    room, how = (np.empty(len(x)), np.empty(3)), (MARGIN * tolerance, solver.accuracy, solver.sweeps, most)
+    rounds = int(kernels.descent.gram_answer(G, diagonal, x, g, c, squares, *term, *how, *room))
+    return rounds, rounds < most
 
 
 def bent_minimise(H: Array, g: Array, x: Array, block: Block, sweeps: int, target: float) -> None:

@@ -33,7 +33,6 @@ from resolvent.problems.term_base import DECREASE, DISTANCE, STEP, ByCoordinate
 from resolvent.solvers.base import Solver, State
 from resolvent.solvers.composite.columns import DenseColumns, whole
 from resolvent.solvers.composite.quadratic_model import (
-    AT_ONCE,
     DAMPING,
     Block,
     bent_minimise,
@@ -215,7 +214,7 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         squares = -float(state.theta @ residuals) - float(x @ (g - c))
         term = problem.term.parameters(problem.shape)[1:5]
         at = (whole(state.H), model.lipschitz, x, g, c, squares)
-        found = gram_answer(*at, term, state.tolerance, self) < AT_ONCE
+        _, found = gram_answer(*at, term, state.tolerance, self)
         state.x = x if found else state.x
         return found
 
