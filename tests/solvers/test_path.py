@@ -168,20 +168,20 @@ def test_ctrl_c_leaves_what_is_done(rng, monkeypatch):
     problem = tall(rng)
     sparse = LinearModel(sp.csc_array(problem.smooth.A), problem.smooth.loss)
     for model, kind in ((problem.smooth, "dense"), (sparse, "sparse")):
-        one, asked = CompositeProblem(smooth=model, term=terms.L1(1.0)), []
-        true = type(one.term).dual_scale
+        one, asked = CompositeProblem(smooth=model, term=terms.L1(5.0)), []
+        true = CompositeProblem.scale
 
-        def interrupting(term, c, true=true, asked=asked):
-            if not asked and term.weight < 3:
-                asked.append(term.weight)
+        def interrupting(problem, *certificate, true=true, asked=asked):
+            if not asked and problem.term.weight < 3:
+                asked.append(problem.term.weight)
                 signal.raise_signal(signal.SIGINT)
-            return true(term, c)
+            return true(problem, *certificate)
 
         with monkeypatch.context() as patch:
-            patch.setattr(type(one.term), "dual_scale", interrupting)
-            found = path(one, [0.1, 20.0, 2.0, 0.5, 10.0])
+            patch.setattr(CompositeProblem, "scale", interrupting)
+            found = path(one, [0.02, 4.0, 0.4, 0.1, 2.0])
         assert found.success, kind
-        assert set(found.weights) <= {20.0, 10.0, 2.0}, kind
+        assert set(found.weights) <= {4.0, 2.0, 0.4}, kind
         assert len(found.weights) >= 2, kind
         assert found.x.shape == (len(found.weights), 30)
 
