@@ -501,6 +501,24 @@ def test_few_columns_are_answered_at_once(rng, monkeypatch, name):
     assert rs.solve(problem, WorkingSet(), start=state, stop=TIGHT).success
 
 
+@pytest.mark.parametrize("made", [15, 40])
+def test_a_matrix_in_the_order_of_joining_is_used_in_that_order(rng, made):
+    A, b = design(rng, n=60, p=40)
+    problem = problem_of(A, losses.LeastSquares(b), terms.ElasticNet(1e-3, 1.0))
+    first = rs.solve(problem, WorkingSet(first=5, growth=0.2), stop=TIGHT)
+    order = first.state.members
+    assert len(order) == 40
+    assert order.tolist() != sorted(order.tolist())
+    first.state.H, first.state.block = first.state.H[:made, :made].copy(), None
+    other = problem.replace(term=terms.ElasticNet(2.0, 3.0))
+    again = rs.solve(other, WorkingSet(first=5), start=first, stop=rs.Stop(rtol=1e-13))
+    assert again.success
+    assert again.iterations <= 3
+    known = A[:, again.state.members[: len(again.state.H)]]
+    assert np.allclose(again.state.H, known.T @ known)
+    assert np.allclose(again.x, rs.solve(other, WorkingSet(), stop=rs.Stop(rtol=1e-13)).x, atol=1e-5)
+
+
 def test_many_columns_are_never_made_one_matrix(rng):
     """Not even where a start has all of them in the working set."""
     A, b = design(rng, n=60, p=300)

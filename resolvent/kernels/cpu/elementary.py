@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from resolvent.kernels.cpu.compiling import IN_ORDER, helper
 
-__all__ = ["exponential", "inlined", "logarithm", "logarithm_1p", "polynomial"]
+__all__ = ["exponential", "inlined", "logarithm", "logarithm_1p"]
 
 inlined = helper(IN_ORDER, forceinline=True)
 

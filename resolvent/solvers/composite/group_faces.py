@@ -63,6 +63,7 @@ DENSE = 1200
 LITTLE = 100_000
 """Sparse columns of so few numbers are swept over as dense ones: one kernel less to compile."""
 ONE = np.ones(1)
+"""The curvature of a model whose rows are those of H."""
 
 
 @dataclass

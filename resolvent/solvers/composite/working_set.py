@@ -72,6 +72,7 @@ LIFT, SLOW = 4.0, 0.7
 LEAST = 1e-3
 """Diagonals of the model are damped as if they were at least so large a part of their bound."""
 FIRST = 40
+"""Coordinates that join at least, where nothing else is asked for."""
 SMALL = 1e6
 """So many products of numbers take no more time than one step does besides."""
 REFRESH = 30
@@ -202,9 +203,12 @@ class WorkingSet(Solver[CompositeProblem, WorkingSetState]):
         return state
 
     def _at_once(self, problem: CompositeProblem, state: WorkingSetState) -> bool:
-        """Answer least squares whose columns are few, dense and all in the working set by one call, if it can."""
+        """Answer least squares whose columns are few, dense and all in the working set by one call, if it can.
+
+        H is that of the members in the order in which they joined: after an earlier solve this may not be that of x.
+        """
         model = problem.smooth
-        if not _is_small(problem) or len(state.members) < model.p or not has_sight(problem, state):
+        if not (_is_small(problem) and has_sight(problem, state) and np.array_equal(state.members, model.places)):
             return False
         if len(state.H) < model.p:
             state.H = DenseColumns(model.A).gram(model.weights, state.H)
